@@ -12,6 +12,8 @@
 )]
 #![allow(dead_code, reason = "the shared module serves several tests")]
 
+#[path = "forgery/around_genuine.rs"]
+mod around_genuine;
 mod craft;
 #[path = "forgery/device.rs"]
 mod device;

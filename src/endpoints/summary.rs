@@ -329,7 +329,7 @@ fn refused(record: &Record) -> Option<LongDatagram> {
 
 /// Whether somebody may drive a home host by the session: it lasts, and the host sends at least
 /// about as much as it receives, as a screen would need.
-pub fn may_drive(record: &Record) -> bool {
+pub(super) fn may_drive(record: &Record) -> bool {
     let (from, to) = sides(record.context.direction);
     let (up, down) = (record.initiator.bytes, record.responder.bytes);
     let shows = |side, sent: u64, received: u64| side == Locality::Home && sent >= received / 2;
@@ -433,7 +433,7 @@ fn side(
 }
 
 /// Sides of initiator and responder.
-pub const fn sides(direction: Direction) -> (Locality, Locality) {
+pub(super) const fn sides(direction: Direction) -> (Locality, Locality) {
     match direction {
         Direction::Inbound => (Locality::Remote, Locality::Home),
         Direction::Outbound => (Locality::Home, Locality::Remote),
@@ -473,14 +473,17 @@ fn software(banner: &str) -> Option<&str> {
 
 /// A hit on an address belongs to the end that has it. A hit on a name belongs to the remote end:
 /// the responder, unless the responder is home.
+/// The tags of its ends, with whether they are the initiator's. An end from outside that asks us
+/// for a name is not what has that name, and what a single packet says is nobody's.
 fn tags(record: &Record, initiator: Locality) -> Vec<(bool, Arc<str>)> {
     let inbound = initiator == Locality::Remote && record.context.direction == Direction::Inbound;
     let mut tags = Vec::new();
     for hit in &record.context.hits {
-        let of_initiator = match hit.on {
-            "source.ip" => true,
-            "destination.ip" => false,
-            _ => inbound,
+        let of_initiator = match hit.is_of_address() {
+            true => hit.is_of_source(),
+            false if record.quality.unconfirmed || hit.is_of_question() => continue,
+            false if inbound && hit.is_of_service() => continue,
+            false => inbound,
         };
         tags.push((of_initiator, Arc::clone(&hit.tag)));
     }

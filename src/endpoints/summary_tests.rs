@@ -110,15 +110,31 @@ fn a_port_that_never_answered_or_refused_is_no_service() {
 }
 
 #[test]
-fn a_match_on_a_name_speaks_of_the_remote_end() {
+fn a_tag_is_of_the_end_that_it_was_found_on() {
     let hit = |on: &'static str| ListHit { list: 0, tag: on.into(), entry: "e".into(), on };
-    for (direction, name_of_initiator) in [(Direction::Outbound, false), (Direction::Inbound, true)]
-    {
+    let fields = [
+        "source.ip",
+        "destination.ip",
+        "tls.client.server_name",
+        "tls.client.ja4",
+        "dns.question.name",
+    ];
+    let tags = |direction, unconfirmed| {
         let mut record = record(direction);
-        record.context.hits =
-            vec![hit("source.ip"), hit("destination.ip"), hit("tls.client.server_name")];
-        let of: Vec<bool> = EndpointSummary::of(&mut record).tags.iter().map(|tag| tag.0).collect();
-        assert_eq!(of, [true, false, name_of_initiator]);
+        record.quality.unconfirmed = unconfirmed;
+        record.context.hits = fields.map(hit).to_vec();
+        let tags = EndpointSummary::of(&mut record).tags;
+        let text = |(of_initiator, tag): (bool, Arc<str>)| format!("{of_initiator} {tag}");
+        tags.into_iter().map(text).collect::<Vec<_>>()
+    };
+    let addresses = ["true source.ip", "false destination.ip"];
+    let outbound = [&addresses[..], &["false tls.client.server_name", "false tls.client.ja4"]];
+    assert_eq!(tags(Direction::Outbound, false), outbound.concat());
+    // The name that somebody outside asks for is one of ours, whatever they ask for.
+    let inbound = [&addresses[..], &["true tls.client.ja4"]];
+    assert_eq!(tags(Direction::Inbound, false), inbound.concat());
+    for direction in [Direction::Outbound, Direction::Inbound] {
+        assert_eq!(tags(direction, true), addresses);
     }
 }
 

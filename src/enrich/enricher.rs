@@ -11,15 +11,19 @@ use crate::enrich::data::EnrichData;
 use crate::enrich::geo::is_public;
 use crate::enrich::hits::match_lists;
 use crate::enrich::physics::{self, Claimed};
-use crate::model::record::{Direction, NamedSubject, Party, Physics, Subject};
+use crate::model::record::{Direction, ListHit, NamedSubject, Party, Physics, Subject};
 use crate::model::{Counter, Counters, Record};
 
 /// Tags of addresses that are not where their users are: their distance proves nothing.
 const UNTRUSTED: [&str; 7] = ["anycast", "cdn", "sase", "relay", "pep", "satellite", "mobile"];
 
-/// The first of those tags that the session has.
+/// The first of those tags that the session has; from outside, that the initiator's address has: it
+/// chooses the name it asks for.
 fn untrusted(record: &Record) -> Option<&'static str> {
-    let has = |tag: &&str| record.context.hits.iter().any(|hit| &*hit.tag == *tag);
+    let inbound = record.context.direction == Direction::Inbound;
+    let counts = |hit: &&ListHit| !inbound || hit.is_of_source();
+    let hits = record.context.hits.iter().filter(counts);
+    let has = |tag: &&str| hits.clone().any(|hit| &*hit.tag == *tag);
     UNTRUSTED.into_iter().find(has)
 }
 

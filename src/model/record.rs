@@ -178,6 +178,37 @@ pub struct ListHit {
     pub on: &'static str,
 }
 
+impl ListHit {
+    /// Whether it is about the initiator's address or AS.
+    pub fn is_of_source(&self) -> bool {
+        self.on.starts_with("source.")
+    }
+
+    /// Whether it is about an end's address or AS, not about what their packets say.
+    pub fn is_of_address(&self) -> bool {
+        self.is_of_source() || matches!(self.on, "destination.ip" | "destination.as.number")
+    }
+
+    /// Whether it is about a name or page of the responder. The client chooses the name it asks
+    /// for.
+    pub fn is_of_service(&self) -> bool {
+        const FIELDS: [&str; 6] = [
+            "tls.client.server_name",
+            "tls.server.subject",
+            "url.domain",
+            "longhaul.http.connect_target",
+            "longhaul.http.title",
+            "destination.domain",
+        ];
+        FIELDS.contains(&self.on)
+    }
+
+    /// Whether it is about a name that somebody looked up: of neither end.
+    pub fn is_of_question(&self) -> bool {
+        self.on.starts_with("dns.")
+    }
+}
+
 /// An entry of the subjects file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedSubject {

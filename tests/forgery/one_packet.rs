@@ -13,9 +13,9 @@ use super::*;
 const LISTED: &str = "203.0.113.40";
 
 /// A forged packet, and what others answer; by whom it can be sent.
-struct Case {
+pub(super) struct Case {
     name: &'static str,
-    frames: Vec<Vec<u8>>,
+    pub(super) frames: Vec<Vec<u8>>,
 }
 
 fn lists() -> tempfile::TempDir {
@@ -65,7 +65,7 @@ fn asked_and_answered(from: SocketAddr, to: SocketAddr, with: [&[u8]; 2]) -> Vec
 }
 
 /// Who sends under the address of `from` to `to`, and what comes of it.
-fn between(from: &str, to: &str, ports: (u16, u16)) -> Vec<Case> {
+pub(super) fn between(from: &str, to: &str, ports: (u16, u16)) -> Vec<Case> {
     let (a, b) = (at_port(from, ports.0), at_port(to, ports.1));
     let (stun_asks, stun_answers) = (stun([0, 1], 1), stun([1, 1], 1));
     let hello = client_hello("relay-deadbeef.net.anydesk.com");

@@ -77,7 +77,7 @@ pub enum TagScope {
 impl TagScope {
     /// Whether a hit refers to this side.
     pub fn holds(self, hit: &ListHit) -> bool {
-        let source = hit.on.starts_with("source.");
+        let source = hit.is_of_source();
         match self {
             TagScope::Any => true,
             TagScope::Source => source,
