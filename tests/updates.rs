@@ -196,6 +196,33 @@ fn an_endpoint_is_judged_by_sessions_that_go_on() {
     }
 }
 
+/// A rule about the people of home hosts, which need not wait either: the first update, of 59
+/// seconds, is too short.
+#[test]
+fn what_is_new_on_site_is_told_while_it_lasts() {
+    let dir = tempfile::tempdir().unwrap();
+    let rule = dir.path().join("rule.yml");
+    let text = "title: rule\nid: 00000000-0000-4000-8000-000000000001\nname: test\n\
+        logsource: {product: longhaul, service: endpoint}\n\
+        detection:\n  s:\n    endpoint.side: home\n    longhaul.first_seen.tool: 'rmm:anydesk'\n\
+        \x20 condition: s\nlevel: low\nlonghaul:\n  id: X1\n  family: N\n  topologies: [T1]\n\
+        \x20 ratio: 1.1\n  message: 'fired'\n  evidence: []\n";
+    std::fs::write(&rule, text).unwrap();
+    let capture = remote_control("10.0.0.7:50000", 1_000).pcap();
+    let fired = |more: &[&str]| {
+        let args = [&["--rules", rule.to_str().unwrap()], more].concat();
+        let said = craft::read(&capture, &args);
+        let own = said.alerts.iter().filter(|alert| at(alert, "rule.id") == "X1");
+        let time = |alert: &Value| at(alert, "event.end").as_str().unwrap()[11..19].to_owned();
+        (own.map(time).collect::<Vec<_>>(), placeless(&said.alerts))
+    };
+    let (early, one) = fired(&["--workers", "1"]);
+    assert!(early.len() == 1 && ("10:04:50".."10:05:10").contains(&&*early[0]), "{early:?}");
+    assert!(fired(&["--workers", "5"]).1 == one);
+    let (late, _) = fired(&["--update-after", "never"]);
+    assert!(late.len() == 1 && &*late[0] > "10:16:00", "{late:?}");
+}
+
 /// Sessions that have ended and those that go on are judged together, each once.
 #[test]
 fn ended_and_open_sessions_of_an_endpoint_add_up() {

@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use crate::endpoints::summary::Incoming;
+use crate::endpoints::summary::{Incoming, may_drive, sides};
+use crate::model::endpoint::Locality;
 use crate::model::interaction::Class;
 use crate::model::people_facts::Owner;
 use crate::model::physics::ClaimedPlace;
@@ -45,11 +46,14 @@ pub struct Egress {
     pub screen_call: bool,
 }
 
-/// What a record says; `None` for most.
-pub(super) fn egress(
-    record: &Record,
-    session: impl FnOnce(&Record) -> Incoming,
-) -> Option<Box<Egress>> {
+/// What shows the person of a home host, or what they use.
+struct Shown {
+    outbound: bool,
+    by: Option<Arc<str>>,
+    from: Option<Addr>,
+}
+
+fn shown(record: &Record) -> Option<Shown> {
     let outbound = record.context.direction == Direction::Outbound;
     let inside = outbound || record.context.direction == Direction::Internal;
     if !inside || record.quality.unconfirmed || record.is_unproven() {
@@ -60,9 +64,22 @@ pub(super) fn egress(
     let from = holder.and_then(|holder| holder.from).filter(|_| named);
     let by = if outbound { means(record) } else { None };
     let by = by.filter(|_| !record.context.application_approved);
-    if !(outbound && named) && by.is_none() && from.is_none() {
-        return None;
-    }
+    let shows = (outbound && named) || by.is_some() || from.is_some();
+    shows.then_some(Shown { outbound, by, from })
+}
+
+/// Whether rules on endpoints look at a session that is still open.
+pub fn counts_while_open(record: &Record) -> bool {
+    let (from, _) = sides(record.context.direction);
+    from == Locality::Remote || may_drive(record) || shown(record).is_some()
+}
+
+/// What a record says; `None` for most.
+pub(super) fn egress(
+    record: &Record,
+    session: impl FnOnce(&Record) -> Incoming,
+) -> Option<Box<Egress>> {
+    let Shown { outbound, by, from } = shown(record)?;
     Some(Box::new(Egress {
         session: session(record),
         outbound,
@@ -84,7 +101,7 @@ fn is_named(record: &Record) -> bool {
 
 /// Hits on the other end. A name that was looked up is of the resolver's session.
 fn hits(record: &Record) -> impl Iterator<Item = &ListHit> {
-    let own = |hit: &&ListHit| !hit.on.starts_with("dns.") && hit.on != "source.ip";
+    let own = |hit: &&ListHit| !hit.is_of_question() && !hit.is_of_source();
     record.context.hits.iter().filter(own)
 }
 

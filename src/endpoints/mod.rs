@@ -31,9 +31,9 @@ mod tags;
 mod tunnel;
 
 pub use carry_over::KEPT;
+pub use egress::counts_while_open;
 pub use rows::EndpointRows;
 pub use summary::{
-    EndpointSummary, Incoming, LongSession, OsFamily, Print, SideSummary, StackSummary, may_drive,
-    sides,
+    EndpointSummary, Incoming, LongSession, OsFamily, Print, SideSummary, StackSummary,
 };
 pub use table::{Endpoints, LOOK_AHEAD};

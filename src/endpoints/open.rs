@@ -185,6 +185,7 @@ impl Endpoints {
 
     /// A session is over: from here on only [`Endpoints::observe`] counts it.
     pub fn close(&mut self, id: &SessionId) {
+        self.people.close(id);
         if !self.open.endpoints.is_empty() {
             self.open.remove(id);
         }

@@ -191,7 +191,7 @@ impl Endpoints {
         let sites = std::mem::take(&mut self.people.dropped);
         counters.add(Counter::SitesDropped, sites);
         counters.add(Counter::EndpointTagsDropped, self.tags.take_dropped());
-        let dropped = std::mem::take(&mut self.open.dropped);
+        let dropped = std::mem::take(&mut self.open.dropped) + self.people.take_updates_dropped();
         counters.add(Counter::EndpointUpdatesDropped, dropped);
         let dropped = std::mem::take(&mut self.stepping.dropped);
         counters.add(Counter::HostsDropped, dropped);

@@ -15,7 +15,6 @@ use crate::enrich::community_id::community_id;
 use crate::evidence::{self, Observers};
 use crate::identity::{Identity, When};
 use crate::model::beats::Beat;
-use crate::model::endpoint::Locality;
 use crate::model::fired::FiredRules;
 use crate::model::record::Wrapping;
 use crate::model::scan::Unanswered;
@@ -165,8 +164,7 @@ impl Listener<Observers> for RecordWorker<'_> {
             false => is_new(&seen.alert),
         });
         self.counters.bump(Counter::Updates);
-        let (from, _) = endpoints::sides(record.context.direction);
-        let counts = from == Locality::Remote || endpoints::may_drive(&record);
+        let counts = endpoints::counts_while_open(&record);
         let says = !alerts.is_empty() || !seen.is_empty();
         if self.writes_updates || says || counts {
             let place = ((record.at, UPDATED, self.at.1), record.start, tie);

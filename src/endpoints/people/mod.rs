@@ -8,6 +8,7 @@
 //! first go addresses of one person, then people who share none, then the others, of each those not
 //! seen for longest.
 
+mod counted;
 mod days;
 mod dual;
 mod news;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use crate::endpoints::egress::Egress;
+use crate::endpoints::people::counted::{Amount, Counted, SessionId};
 use crate::endpoints::people::days::day;
 use crate::endpoints::people::dual::Outside;
 use crate::endpoints::people::news::{News, Tools};
@@ -39,6 +41,9 @@ const OVERLAP_HOURS: u32 = 4;
 /// At the cap a fraction (1/n) goes at once.
 const ROOM: usize = 8;
 
+/// The part (1/n) of the bytes for what was counted of open sessions.
+const COUNTED: usize = 64;
+
 /// Everybody.
 #[derive(Clone, Debug)]
 pub struct People {
@@ -47,6 +52,7 @@ pub struct People {
     people: HashMap<Arc<str>, Person, RandomState>,
     sites: HashMap<Addr, Site, RandomState>,
     outside: Outside,
+    counted: Counted,
     tools: Tools,
     /// To judge, the last first.
     news: Vec<News>,
@@ -59,11 +65,12 @@ impl People {
     /// Holds at most so many bytes.
     pub fn new(cap: usize) -> People {
         People {
-            cap: cap - cap / ROOM,
+            cap: cap - cap / ROOM - cap / COUNTED,
             bytes: 0,
             people: HashMap::default(),
             sites: HashMap::default(),
             outside: Outside::new(cap / ROOM),
+            counted: Counted::new(cap / COUNTED),
             tools: Tools::default(),
             news: Vec::new(),
             told: BTreeMap::new(),
@@ -82,8 +89,13 @@ impl People {
         if let Some(egress) = session.egress.as_deref() {
             self.outside.observe(session);
             self.observe_behind(session, egress);
-            if ended && egress.outbound {
-                self.observe_egress(session, egress);
+            let now = Amount::of(session, egress);
+            let new = match ended {
+                true => Some(self.counted.end(now)),
+                false => self.counted.update(egress.session.id, now),
+            };
+            if let Some(new) = new.filter(|_| egress.outbound) {
+                self.observe_egress(session, egress, new);
             }
             self.keep_cap();
         }
@@ -104,6 +116,16 @@ impl People {
         news |= self.of_site(ip, |site| site.observe(session, incoming));
         self.keep_cap();
         news
+    }
+
+    /// A session is over: what is observed next is all of it.
+    pub(super) fn close(&mut self, id: &SessionId) {
+        self.counted.close(id);
+    }
+
+    /// Updates of open sessions that count at their end, since the last call.
+    pub(super) fn take_updates_dropped(&mut self) -> u64 {
+        self.counted.take_dropped()
     }
 
     /// A session from inside shows its person at the address that their tunnel comes from.
@@ -295,8 +317,10 @@ impl People {
     /// Gives it another cap.
     #[must_use]
     pub fn with_cap(mut self, cap: usize) -> People {
-        self.cap = cap - cap / ROOM;
+        self.cap = cap - cap / ROOM - cap / COUNTED;
         self.outside.set_cap(cap / ROOM);
+        // Nothing is open where one begins.
+        self.counted = Counted::new(cap / COUNTED);
         self.recount();
         self
     }

@@ -1,6 +1,6 @@
 //! What is new about a home host's person: each becomes a row that rules judge at once.
 //!
-//! Owns: the facts until they are judged, tools seen on site. In: sessions from inside that ended.
+//! Owns: the facts until they are judged, tools seen on site. In: sessions from inside.
 //! Out: rows. Never: more than a few facts of one session.
 
 use std::collections::BTreeMap;
@@ -10,6 +10,7 @@ use crate::endpoints::baseline::Known;
 use crate::endpoints::egress::Egress;
 use crate::endpoints::key::Key;
 use crate::endpoints::people::People;
+use crate::endpoints::people::counted::Amount;
 use crate::endpoints::people::days::day;
 use crate::endpoints::people::outbound::Unusual;
 use crate::endpoints::summary::EndpointSummary;
@@ -82,10 +83,15 @@ impl Tools {
 }
 
 impl People {
-    /// Adds a session from inside that has ended.
-    pub(super) fn observe_egress(&mut self, session: &EndpointSummary, egress: &Egress) {
+    /// Adds a session from inside, and what is new of it.
+    pub(super) fn observe_egress(
+        &mut self,
+        session: &EndpointSummary,
+        egress: &Egress,
+        new: Amount,
+    ) {
         let first_seen = self.tools.observe(session, egress);
-        let unusual = self.observe_outbound(session, egress);
+        let unusual = self.observe_outbound(session, egress, new);
         let today = day(session.last);
         let Unusual { volume, destination, marathon } = unusual;
         let new_destination = destination.map(|(key, mut found)| {
@@ -135,11 +141,16 @@ impl People {
         People { told: BTreeMap::new(), dropped: 0, ..self.clone() }
     }
 
-    fn observe_outbound(&mut self, session: &EndpointSummary, egress: &Egress) -> Unusual {
+    fn observe_outbound(
+        &mut self,
+        session: &EndpointSummary,
+        egress: &Egress,
+        new: Amount,
+    ) -> Unusual {
         let Some((id, _)) = &egress.session.subject else { return Unusual::default() };
         self.of_person(id, |person| {
             person.last = person.last.max(session.last);
-            person.outbound.get_or_insert_default().observe(session, egress)
+            person.outbound.get_or_insert_default().observe(session, egress, new)
         })
     }
 }

@@ -132,6 +132,42 @@ fn a_tool_is_new_on_site_once_in_30_days() {
     assert_eq!(run(&ONE, 81, "rmm:anydesk"), Some(81));
 }
 
+/// What goes on is told as soon as it is unusual, and counts once.
+#[test]
+fn sessions_that_go_on_are_told_and_count_once() {
+    const MB: u64 = 1_000_000;
+    let mut people = People::new(1 << 20);
+    let id = [7; 16];
+    let mut go = |hours: (u64, u64), day, mb: u64, ended: bool| {
+        let mut session = far(&ONE, day, 9);
+        let egress = session.egress.as_deref_mut().unwrap();
+        (egress.session.id, egress.up, egress.owner) = (id, mb * MB, Some(Owner::Storage));
+        (egress.screen_call, egress.by) = (true, Some("rmm:anydesk".into()));
+        (session.first, session.last) = (at(1, (day, hours.0, hours.0), &ONE).first, Nanos::ZERO);
+        session.last = Nanos(session.first.0 + (hours.1 - hours.0) * 3_600_000_000_000);
+        if ended {
+            people.close(&id);
+        }
+        people.observe(&session, ended);
+        let mut all = PeopleFacts::default();
+        for news in people.news.drain(..) {
+            all.volume = news.facts.volume.or(all.volume);
+            all.new_destination = news.facts.new_destination.or(all.new_destination);
+            all.first_seen = news.facts.first_seen.or(all.first_seen);
+            all.marathon = news.facts.marathon.or(all.marathon);
+        }
+        let volume = all.volume.map(|volume| volume.bytes / MB);
+        let hours = all.marathon.map(|found| (found.days, found.hours));
+        (volume, all.new_destination.is_some(), all.first_seen.is_some(), hours)
+    };
+    assert_eq!(go((8, 9), 0, 90, false), (None, true, true, None));
+    assert_eq!(go((8, 12), 0, 110, false), (Some(110), false, false, Some((1, 4))));
+    assert_eq!(go((8, 13), 0, 120, true), (None, false, false, None), "told, and it grew little");
+    // The first had 120 in all; the same id would be another session.
+    assert_eq!(go((8, 9), 1, 119, true), (None, false, false, None));
+    assert_eq!(go((10, 11), 1, 2, true), (Some(121), false, false, None));
+}
+
 /// The line of a host shows the latest of each kind, until the next span.
 #[test]
 fn what_was_told_of_a_host_is_kept_for_its_line() {

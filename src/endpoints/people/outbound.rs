@@ -1,7 +1,7 @@
 //! Where one person's sessions from inside go, and how much they carry.
 //!
 //! Owns: bytes by day and kind of owner, far destinations, hours of calls. In: sessions from inside
-//! of that person, when they end. Out: what is unusual. Never: a name, or more than 60 days.
+//! of that person. Out: what is unusual. Never: a name, or more than 60 days.
 //!
 //! Sixty days are kept as they are: that is less than a histogram would take, quantiles of them are
 //! exact, and days of two sensors add up.
@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use crate::endpoints::egress::Egress;
+use crate::endpoints::people::counted::Amount;
 use crate::endpoints::people::days::{DAYS, day};
 use crate::endpoints::summary::EndpointSummary;
 use crate::model::heap::ALLOCATION;
@@ -87,16 +88,21 @@ pub(super) fn add_day<T: Copy>(
 }
 
 impl Outbound {
-    /// Adds a session that has ended.
-    pub(super) fn observe(&mut self, session: &EndpointSummary, egress: &Egress) -> Unusual {
+    /// Adds a session, and what is new of it.
+    pub(super) fn observe(
+        &mut self,
+        session: &EndpointSummary,
+        egress: &Egress,
+        new: Amount,
+    ) -> Unusual {
         let today = day(session.last);
         let since = *self.since.get_or_insert(today);
         self.since = Some(since.min(today));
         let history = today.saturating_sub(since);
         Unusual {
-            volume: egress.owner.and_then(|owner| self.add_volume(owner, egress.up, today)),
+            volume: egress.owner.and_then(|owner| self.add_volume(owner, new.up, today)),
             destination: self.add_destination(session, egress, (today, history)),
-            marathon: self.add_call(session, egress, today),
+            marathon: self.add_call(egress, new, today),
         }
     }
 
@@ -144,16 +150,11 @@ impl Outbound {
         Some((key, NewDestination { minutes, km, people: 0, history_days }))
     }
 
-    fn add_call(
-        &mut self,
-        session: &EndpointSummary,
-        egress: &Egress,
-        today: u32,
-    ) -> Option<Marathon> {
+    fn add_call(&mut self, egress: &Egress, new: Amount, today: u32) -> Option<Marathon> {
         if !egress.screen_call {
             return None;
         }
-        let seconds = session.last.since(session.first).as_secs().min(86_400) as u32;
+        let seconds = new.seconds.min(86_400) as u32;
         add_day(&mut self.calls, today, DAYS as usize, |sum: u32| sum.saturating_add(seconds), 0);
         let long = |(_, seconds): &&(u32, u32)| *seconds >= MARATHON_S;
         let recent = self.calls.iter().filter(|(day, _)| day + DAYS > today && *day <= today);
