@@ -564,7 +564,8 @@ fn metadata_is_checked_at_its_line() {
         ("ratio: 1.1", "ratio: 0", 14, "out of range"),
         ("ratio: 1.1", "ratio: 1.1\n  subject: source", 15, "unknown subject `source`"),
         ("ratio: 1.1", "wait: 0.1", 14, "unknown field `wait`"),
-        ("ratio: 1.1", "weight: 0.1", 14, "unknown field `weight`"),
+        ("ratio: 1.1", "wight: 0.1", 14, "unknown field `wight`"),
+        ("ratio: 1.1", "weight: 1.0", 14, "the weight is out of range"),
         ("[T1]", "[T9]", 13, "unknown topology"),
         ("'fired'", "'{source.pi}'", 15, "did you mean `source.ip`?"),
         ("evidence: []", "evidence:\n  - field: source.prt", 17, "did you mean `source.port`?"),
@@ -577,6 +578,9 @@ fn metadata_is_checked_at_its_line() {
         let hit = hit.unwrap_or_else(|| panic!("{to}: {errors:#?}"));
         assert_eq!(hit.place.as_ref().unwrap().1, *line, "{to}: {hit}");
     }
+    let weighed = RuleSet::from_text("r.yml", &good.replacen("ratio: 1.1", "weight: 0.75", 1));
+    let ratios: Vec<f64> = weighed.unwrap().iter().map(|rule| rule.info().ratio).collect();
+    assert_eq!(ratios, [4.0]);
     // Sigma leaves `name` free.
     let unnamed = RuleSet::from_text("r.yml", &good.replacen("name: test\n", "", 1)).unwrap();
     let names: Vec<&str> = unnamed.iter().map(|rule| rule.info().name.as_str()).collect();

@@ -22,6 +22,9 @@ pub(super) struct Own {
     pub(super) group: Option<String>,
     #[serde(default)]
     pub(super) ratio: Option<f64>,
+    /// What older rules have in its place: 1 - 1/ratio.
+    #[serde(default)]
+    weight: Option<f64>,
     pub(super) message: String,
     #[serde(default)]
     pub(super) evidence: Option<Vec<OwnEvidence>>,
@@ -38,6 +41,12 @@ pub(super) struct Own {
 }
 
 impl Own {
+    /// The ratio of its weight, where it has no ratio.
+    fn with_ratio(self) -> Own {
+        let ratio = self.ratio.or(self.weight.map(|weight| (1.0 - weight).recip()));
+        Own { ratio, ..self }
+    }
+
     /// Of a rule that is a part of correlations and raises nothing itself.
     const fn of_part(evidence: Option<Vec<OwnEvidence>>) -> Own {
         Own {
@@ -46,6 +55,7 @@ impl Own {
             topologies: Vec::new(),
             group: None,
             ratio: None,
+            weight: None,
             message: String::new(),
             evidence,
             list_max_age_days: None,
@@ -96,20 +106,21 @@ pub(super) fn read_own(sigma: &SigmaRule, doc: &Document, errors: &mut Vec<Error
         return None;
     };
     let read = serde_json::to_value(value).and_then(serde_json::from_value::<Own>);
-    read.map_err(|error| {
-        let cause = error.to_string();
-        // serde names the key between backticks: use its line, else the block's.
-        let key = cause.split('`').nth(1).unwrap_or_default();
-        let top = doc.top("longhaul");
-        let line = match doc.child("longhaul", key) {
-            line if line == top => doc.text(top, &format!("{key}:")),
-            line => line,
-        };
-        let help = "keys: id, family, topologies, group, ratio, message, evidence, \
+    read.map(Own::with_ratio)
+        .map_err(|error| {
+            let cause = error.to_string();
+            // serde names the key between backticks: use its line, else the block's.
+            let key = cause.split('`').nth(1).unwrap_or_default();
+            let top = doc.top("longhaul");
+            let line = match doc.child("longhaul", key) {
+                line if line == top => doc.text(top, &format!("{key}:")),
+                line => line,
+            };
+            let help = "keys: id, family, topologies, group, ratio, message, evidence, \
                     list_max_age_days, benign_checked, merge_by, at_least, subject";
-        errors.push(doc.refuse(line, format!("`longhaul`: {cause}")).help(help));
-    })
-    .ok()
+            errors.push(doc.refuse(line, format!("`longhaul`: {cause}")).help(help));
+        })
+        .ok()
 }
 
 pub(super) fn check_own(own: &Own, doc: &Document, errors: &mut Vec<Error>) -> Option<Family> {
@@ -119,7 +130,10 @@ pub(super) fn check_own(own: &Own, doc: &Document, errors: &mut Vec<Error>) -> O
     if own.group.as_deref().is_some_and(|name| Group::of(name).is_none()) {
         refuse("group", "it is no group of evidence".to_owned(), GROUP_HELP);
     }
-    if own.ratio.is_some_and(|ratio| !is_ratio(ratio)) {
+    if own.weight.is_some_and(|weight| !(0.0..1.0).contains(&weight)) {
+        let help = "0 or more and less than 1, or in its place `ratio`: 1 / (1 - weight)";
+        refuse("weight", "the weight is out of range".to_owned(), help);
+    } else if own.ratio.is_some_and(|ratio| !is_ratio(ratio)) {
         refuse("ratio", "the ratio is out of range".to_owned(), RATIO_HELP);
     }
     let plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '-';
