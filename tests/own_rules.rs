@@ -21,6 +21,8 @@ use std::process::Command;
 
 use craft::Connection;
 use craft::Said;
+use longhaul::model::site_values::SiteValues;
+use serde_json::Value;
 
 /// `longhaul` with these arguments: exit code, standard output, standard error.
 fn run(args: &[&str]) -> (Option<i32>, String, String) {
@@ -181,6 +183,56 @@ fn the_embedded_rules_and_cases_can_be_written_out() {
     assert_eq!(exported.1.lines().last(), own.1.lines().last());
     let (code, _, err) = run(&["rules", "export", text]);
     assert!(code == Some(2) && err.contains("not empty"), "{err}");
+}
+
+/// An event of a case, sent by somebody who saw no answer; false for one of an endpoint, which has
+/// only confirmed sessions.
+fn unconfirm(event: &mut Value) -> bool {
+    let event = event.as_object_mut().unwrap();
+    let is_session = !event.contains_key("endpoint.side");
+    if is_session {
+        event.insert("longhaul.quality.unconfirmed".to_owned(), true.into());
+    }
+    is_session
+}
+
+/// Every case in which a rule fires, as if anybody could have sent its packets. Only a look-up is
+/// told all the same: a question and its answer are one packet each.
+#[test]
+fn what_anybody_can_forge_fires_no_rule_but_look_ups() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("rules");
+    assert_eq!(run(&["rules", "export", dir.to_str().unwrap()]).0, Some(0));
+    let mut tried = 0;
+    for folder in fs::read_dir(dir.join("cases")).unwrap() {
+        for file in fs::read_dir(folder.unwrap().path()).unwrap() {
+            let file = file.unwrap().path();
+            let mut case: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+            let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+            let changed = match &mut case {
+                Value::Array(events) => {
+                    events.iter_mut().filter_map(|e| unconfirm(e).then_some(())).count()
+                }
+                event => usize::from(unconfirm(event)),
+            };
+            fs::remove_file(&file).unwrap();
+            if name.starts_with("firing") && changed > 0 {
+                tried += 1;
+                let quiet = file.with_file_name(format!("quiet-{name}"));
+                fs::write(quiet, serde_json::to_vec(&case).unwrap()).unwrap();
+            }
+        }
+    }
+    let results = longhaul::detect::cases::run(&dir, &SiteValues::default()).unwrap();
+    // Rules themselves have no firing case now.
+    let cases = results.iter().filter(|result| result.file.extension().unwrap() == "json");
+    let fired: Vec<String> = cases
+        .filter(|result| result.failure.is_some())
+        .map(|result| format!("{} {}", result.rule, result.file.file_name().unwrap().display()))
+        .collect();
+    let look_ups = ["D08", "D18", "D20", "D23"];
+    assert_eq!(fired, look_ups.map(|rule| format!("{rule} quiet-firing-lookup.low.json")));
+    assert!(tried > 45, "{tried}");
 }
 
 #[test]
