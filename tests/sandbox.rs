@@ -46,8 +46,7 @@ fn confinement(dir: &Path) -> Confinement {
         user: "nobody".to_owned(),
         read: vec![dir.join("readable"), PathBuf::from("/etc/services")],
         write: vec![dir.join("writable")],
-        sockets: Vec::new(),
-        sends: false,
+        ..Confinement::default()
     }
 }
 

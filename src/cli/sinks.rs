@@ -273,8 +273,8 @@ fn confine(sinks: &[SinkPlan], temporary: Option<&Path>, user: &str) -> Result<(
             write.push(parent.unwrap_or(Path::new(".")).to_path_buf());
         }
     }
-    let confinement =
-        Confinement { user: user.to_owned(), read, write, sockets: Vec::new(), sends: true };
+    let user = user.to_owned();
+    let confinement = Confinement { user, read, write, sends: true, ..Confinement::default() };
     let steps = sandbox::enter(&confinement).map_err(|e| vec![e])?;
     cli::print_notes(&sandbox::gaps("sinks", &steps));
     Ok(())

@@ -36,6 +36,8 @@ pub struct Confinement {
     pub sockets: Vec<RawFd>,
     /// It is there to send: system calls are not limited, and there is no step for them.
     pub sends: bool,
+    /// It shows something in a terminal, whose modes it changes and whose keys it waits for.
+    pub terminal: bool,
 }
 
 /// How far a step succeeded.
@@ -81,7 +83,7 @@ pub fn enter(confinement: &Confinement) -> Result<Vec<Step>, Error> {
         Step { name: "landlock", result: landlock },
     ];
     if !confinement.sends {
-        let result = syscalls::confine(&sockets, complete)?;
+        let result = syscalls::confine(&sockets, complete, confinement.terminal)?;
         steps.push(Step { name: "seccomp", result });
     }
     Ok(steps)

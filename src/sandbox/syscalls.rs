@@ -130,6 +130,14 @@ const OPTIONS: [(i32, i32); 2] =
 /// into a terminal.
 const REQUESTS: [u64; 4] = [libc::SIOCGIFINDEX, libc::SIOCGIFFLAGS, libc::TCGETS, libc::TIOCGWINSZ];
 
+/// What a view in a terminal needs beside that: the terminal's modes, and waiting for its keys.
+const MODES: [u64; 6] =
+    [libc::TCGETS2, libc::TCSETS, libc::TCSETSW, libc::TCSETSF, libc::TCSETS2, libc::TIOCGWINSZ];
+#[cfg(target_arch = "x86_64")]
+const KEYS: &[libc::c_long] = &[libc::SYS_epoll_pwait, libc::SYS_epoll_wait];
+#[cfg(not(target_arch = "x86_64"))]
+const KEYS: &[libc::c_long] = &[libc::SYS_epoll_pwait];
+
 /// fcntl commands. Not `F_DUPFD`: a duplicate has another number.
 const CONTROLS: [i32; 4] = [libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL];
 
@@ -148,14 +156,21 @@ type Built<T> = Result<T, seccompiler::BackendError>;
 
 /// Activates the filter for this thread and threads it starts. From then on nothing can be written
 /// to `sockets`; `complete` says that the list covers all sockets.
-pub(super) fn confine(sockets: &[RawFd], complete: bool) -> Result<StepResult, Error> {
+pub(super) fn confine(
+    sockets: &[RawFd],
+    complete: bool,
+    terminal: bool,
+) -> Result<StepResult, Error> {
     let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else {
         return Ok(StepResult::Partly(format!(
             "no filter for {}: it could still send",
             std::env::consts::ARCH
         )));
     };
-    let rules = rules(sockets, std::process::id()).map_err(|e| failed("seccomp", e))?;
+    let mut rules = rules(sockets, std::process::id()).map_err(|e| failed("seccomp", e))?;
+    if terminal {
+        with_terminal(&mut rules).map_err(|e| failed("seccomp", e))?;
+    }
     let count = rules.len();
     no_clone3(arch)?;
     let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
@@ -210,6 +225,14 @@ fn rules(sockets: &[RawFd], process: u32) -> Built<Rules> {
     let null = SeccompCondition::new(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, 0);
     add(libc::SYS_prlimit64, any([vec![equal(0, 0), null]]))?;
     Ok(rules)
+}
+
+/// Adds what a view in a terminal needs.
+fn with_terminal(rules: &mut Rules) -> Built<()> {
+    rules.extend(KEYS.iter().map(|call| (*call, Vec::new())));
+    let requests = REQUESTS.into_iter().chain(MODES);
+    rules.insert(libc::SYS_ioctl, any(requests.map(|request| vec![equal(1, request)]))?);
+    Ok(())
 }
 
 /// Any of these conditions; with none, the call is denied.

@@ -45,7 +45,7 @@ pub(super) fn confine(
     let mut write = written(&live.plan)?;
     write.extend(spools);
     let (user, read) = (user.clone(), read.into_iter().collect());
-    let confinement = Confinement { user, read, write, sockets, sends: false };
+    let confinement = Confinement { user, read, write, sockets, ..Confinement::default() };
     let steps = sandbox::enter(&confinement)?;
     let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
     (run.tell)(&format!("sandbox: {}", steps.join("; ")));
