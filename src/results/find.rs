@@ -170,33 +170,49 @@ fn collect(
     })
 }
 
+/// Explains an event among lines that name it, without files.
+pub fn explain_among(event: &Event, id: &str, alerts: &[Flat], incidents: &[Flat]) -> Explanation {
+    let mut all = Related::default();
+    alerts.iter().for_each(|alert| all.alert(alert, id));
+    incidents.iter().for_each(|incident| all.incident(incident, id));
+    tell(event, all, &[])
+}
+
 /// The alerts and incidents that name an event.
 fn related(results: &Results, id: &str) -> Result<Related, Error> {
     let needle = memmem::Finder::new(id.as_bytes());
     let mut all = Related::default();
     results.each_line("alerts.ndjson", |line| {
         if needle.find(line).is_some() {
-            let alert = parse(line)?;
-            if alert.text("event.id") != Some(id) && all.alerts.len() < RELATED_MAX {
-                all.alerts.push(named(&alert));
-            }
+            all.alert(&parse(line)?, id);
         }
         Ok(())
     })?;
     results.each_line("incidents.ndjson", |line| {
         if needle.find(line).is_some() {
-            let incident = parse(line)?;
-            let (own, texts) = match incident.text("event.id") == Some(id) {
-                true => (true, &mut all.history),
-                false => (false, &mut all.incidents),
-            };
-            if texts.len() < RELATED_MAX {
-                texts.push(if own { change(&incident) } else { named(&incident) });
-            }
+            all.incident(&parse(line)?, id);
         }
         Ok(())
     })?;
     Ok(all)
+}
+
+impl Related {
+    fn alert(&mut self, alert: &Flat, id: &str) {
+        if alert.text("event.id") != Some(id) && self.alerts.len() < RELATED_MAX {
+            self.alerts.push(named(alert));
+        }
+    }
+
+    fn incident(&mut self, incident: &Flat, id: &str) {
+        let (own, texts) = match incident.text("event.id") == Some(id) {
+            true => (true, &mut self.history),
+            false => (false, &mut self.incidents),
+        };
+        if texts.len() < RELATED_MAX {
+            texts.push(if own { change(incident) } else { named(incident) });
+        }
+    }
 }
 
 fn named(line: &Flat) -> String {

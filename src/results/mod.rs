@@ -6,6 +6,7 @@
 
 pub mod find;
 pub mod stats;
+pub mod tail;
 pub mod tune;
 
 use std::fs::File;
