@@ -1,6 +1,7 @@
 #!/bin/sh
 # Checks what the build needs beyond Rust, and what the tests need beyond that, and installs what is missing with the
-# system's package manager: a C compiler (for zstd and ring), the libpcap headers; for tests ip, ps, setpriv and jq.
+# system's package manager: a C compiler (for zstd and ring), the libpcap headers; for tests ip, ps, setpriv, jq
+# and tmux.
 # Prints what it does. Without the tools for tests, the tests that use them are skipped by name.
 # With --receivers also rsyslog (Debian and its relatives): a daemon that nobody wants on a desk unasked.
 set -eu
@@ -19,7 +20,7 @@ have_headers() {
 
 have_tools() {
     [ "$(uname)" = Linux ] || return 0
-    for tool in ip ps setpriv jq; do
+    for tool in ip ps setpriv jq tmux; do
         command -v "$tool" >/dev/null 2>&1 || return 1
     done
 }
@@ -40,7 +41,7 @@ if [ "$(id -u)" -ne 0 ]; then
     if command -v sudo >/dev/null 2>&1; then
         as_root="sudo"
     elif have_headers; then
-        echo "longhaul: some of ip, ps, setpriv and jq are missing; the tests that use them will be skipped." >&2
+        echo "longhaul: some of ip, ps, setpriv, jq and tmux are missing; the tests that use them will be skipped." >&2
         exit 0
     else
         echo "longhaul: a C compiler and the libpcap headers are missing, and this user may not install them." >&2
@@ -49,19 +50,19 @@ if [ "$(id -u)" -ne 0 ]; then
     fi
 fi
 
-echo "longhaul: installing a C compiler, the libpcap headers, and what tests use (ip, ps, setpriv, jq)." >&2
+echo "longhaul: installing a C compiler, the libpcap headers, and what tests use (ip, ps, setpriv, jq, tmux)." >&2
 if command -v apt-get >/dev/null 2>&1; then
     $as_root apt-get update -qq
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-        gcc libc6-dev libpcap-dev iproute2 procps util-linux jq ${receivers:+openssl rsyslog rsyslog-gnutls} >/dev/null
+        gcc libc6-dev libpcap-dev iproute2 procps util-linux jq tmux ${receivers:+openssl rsyslog rsyslog-gnutls} >/dev/null
 elif command -v dnf >/dev/null 2>&1; then
-    $as_root dnf install -y -q gcc glibc-devel libpcap-devel iproute procps-ng util-linux jq
+    $as_root dnf install -y -q gcc glibc-devel libpcap-devel iproute procps-ng util-linux jq tmux
 elif command -v pacman >/dev/null 2>&1; then
-    $as_root pacman -Sy --noconfirm --needed gcc libpcap iproute2 procps-ng util-linux jq
+    $as_root pacman -Sy --noconfirm --needed gcc libpcap iproute2 procps-ng util-linux jq tmux
 elif command -v zypper >/dev/null 2>&1; then
-    $as_root zypper --non-interactive install gcc libpcap-devel iproute2 procps util-linux jq
+    $as_root zypper --non-interactive install gcc libpcap-devel iproute2 procps util-linux jq tmux
 elif command -v apk >/dev/null 2>&1; then
-    $as_root apk add gcc musl-dev libpcap-dev iproute2 procps setpriv jq
+    $as_root apk add gcc musl-dev libpcap-dev iproute2 procps setpriv jq tmux
 elif command -v brew >/dev/null 2>&1; then
     brew install libpcap
 else

@@ -31,3 +31,5 @@ pub mod hunt;
 pub mod pipeline;
 pub mod report;
 pub mod results;
+#[cfg(feature = "tui")]
+pub mod tui;

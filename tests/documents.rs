@@ -47,7 +47,7 @@ const DOCUMENTS: [&str; 10] = [
 ];
 
 /// Commands that are not run here: how they begin, and why.
-const NOT_RUN: [(&str, &str); 8] = [
+const NOT_RUN: [(&str, &str); 9] = [
     ("make ", "builds or tests the project itself"),
     (".ci/", "builds or tests the project itself"),
     ("cargo ", "builds or tests the project itself"),
@@ -56,6 +56,7 @@ const NOT_RUN: [(&str, &str); 8] = [
     ("longhaul read [OPTIONS]", "shows the form of the command"),
     ("longhaul live [OPTIONS]", "shows the form of the command"),
     ("curl ", "needs a SIEM"),
+    ("longhaul top ", "needs a terminal: tests/top.rs"),
 ];
 
 /// The commands of a document's console blocks, without their comments.

@@ -27,8 +27,15 @@ mod replaced;
 mod start;
 #[path = "live/state.rs"]
 mod state;
+#[cfg(feature = "tui")]
+#[path = "common/tmux.rs"]
+#[allow(dead_code, reason = "the shared module serves several tests")]
+mod tmux;
 #[path = "live/tunnels.rs"]
 mod tunnels;
+#[cfg(feature = "tui")]
+#[path = "live/view.rs"]
+mod view;
 #[path = "live/watch.rs"]
 mod watch;
 

@@ -13,7 +13,7 @@ use crate::cli::{self, ALERTS, CommandResult, RAN, read};
 use crate::config::live::{
     LivePlan, Rotate, parse_bytes, parse_listen, parse_out_max, parse_seconds,
 };
-use crate::config::{Output, Plan, PointBy};
+use crate::config::{Output, Plan, PointBy, View};
 use crate::model::escape::escaped_lines;
 use crate::model::{Counter, Error};
 use crate::pipeline::live::{self, LiveRun};
@@ -43,6 +43,11 @@ pub(super) struct LiveArgs {
     /// Write the report of the last sets to report.html in --out, again at each finished set
     #[arg(long, requires = "out")]
     report: bool,
+    /// Show rates, losses, findings and sessions in the terminal while it runs. Whoever ends the
+    /// view ends the run
+    #[cfg(feature = "tui")]
+    #[arg(long, conflicts_with = "json")]
+    tui: bool,
     /// Stop after this span (30s, 1h)
     #[arg(long, value_name = "SPAN")]
     duration: Option<String>,
@@ -94,7 +99,8 @@ pub(super) fn run(args: &LiveArgs, style: Style) -> CommandResult {
     if args.list {
         return list();
     }
-    let plan = args.live_plan()?;
+    let mut plan = args.live_plan()?;
+    plan.plan.view = args.view(&plan.plan, style)?;
     let (output, quiet, fail) =
         (plan.plan.output.clone(), plan.plan.quiet, plan.plan.fail_on_alert);
     let shown = output == Output::Summary && !quiet && !plan.plan.lines_to_stdout();
@@ -105,11 +111,11 @@ pub(super) fn run(args: &LiveArgs, style: Style) -> CommandResult {
         _ => None,
     };
     let follower = follower.transpose().map_err(|e| vec![e])?;
-    let again = args.clone();
+    let (again, view) = (args.clone(), plan.plan.view);
     let interfaces = plan.interfaces.len() as u64;
     let outcome = live::run(&LiveRun {
         live: plan,
-        replan: Arc::new(move || again.plan()),
+        replan: Arc::new(move || again.plan().map(|plan| Plan { view, ..plan })),
         tell: Arc::new(log),
     })?;
     drop(follower);
@@ -166,6 +172,26 @@ impl LiveArgs {
             }
         }
         (plan, errors)
+    }
+
+    /// Whether and how the run is shown in the terminal.
+    #[cfg(feature = "tui")]
+    fn view(&self, plan: &Plan, style: Style) -> Result<Option<View>, Vec<Error>> {
+        if !self.tui {
+            return Ok(None);
+        }
+        if plan.lines_to_stdout() {
+            let error = Error::new("--tui", "standard output is used by session lines");
+            return Err(vec![error.help("write them to a file or a pipe: --sessions FILE")]);
+        }
+        cli::top::check_terminal("--tui", "leave out --tui").map_err(|e| vec![e])?;
+        Ok(Some(View { colour: style.colour }))
+    }
+
+    /// This program was built without it.
+    #[cfg(not(feature = "tui"))]
+    fn view(&self, _: &Plan, _: Style) -> Result<Option<View>, Vec<Error>> {
+        Ok(None)
     }
 
     fn plan(&self) -> Result<Plan, Vec<Error>> {

@@ -25,6 +25,12 @@ mod rules_results;
 mod sinks;
 mod state;
 mod timeline;
+#[cfg(feature = "tui")]
+mod top;
+#[cfg(feature = "tui")]
+mod top_feed;
+#[cfg(feature = "tui")]
+mod top_show;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -89,6 +95,9 @@ enum Command {
     Report(report::ReportArgs),
     /// Tell one subject's days: addresses, places, round trips, tools, alerts
     Timeline(timeline::TimelineArgs),
+    /// View results in the terminal, of a run that has ended or goes on
+    #[cfg(feature = "tui")]
+    Top(top::TopArgs),
     /// Print the lines of finished results for which a filter holds
     Hunt(hunt::HuntArgs),
     /// Show or merge learned baselines of round trips
@@ -134,6 +143,8 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => bundle::check(&args),
         Command::Report(args) => report::run(&args),
         Command::Timeline(args) => timeline::run(&args, style),
+        #[cfg(feature = "tui")]
+        Command::Top(args) => top::run(&args, style),
         Command::Hunt(args) => hunt::run(&args),
         Command::State(command) => state::run(&command),
         Command::Rules(command) => rules::run(&command),

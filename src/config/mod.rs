@@ -125,6 +125,13 @@ pub enum Output {
     Summary,
 }
 
+/// How a run is shown in the terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View {
+    /// With colours.
+    pub colour: bool,
+}
+
 /// Where to write session lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionLines {
@@ -260,6 +267,8 @@ pub struct Plan {
     pub out_max: Option<u64>,
     /// Where to write session lines.
     pub sessions: SessionLines,
+    /// Show a live run in the terminal.
+    pub view: Option<View>,
     /// Alerts below this level are not reported.
     pub min_level: Level,
     /// Exit with 1 if there are alerts.
@@ -323,6 +332,7 @@ impl Default for Plan {
             json: false,
             out_max: None,
             sessions: SessionLines::WithOutput,
+            view: None,
             min_level: Level::Informational,
             fail_on_alert: false,
             quiet: false,

@@ -43,6 +43,7 @@ pub(super) const fn session_kinds(plan: &Plan) -> &'static [EventKind] {
 pub(super) fn wants_session_lines(plan: &Plan) -> bool {
     delivery::takes(plan, EventKind::SessionEnd)
         || delivery::wants_update_lines(plan)
+        || plan.view.is_some()
         || wants_session_files(plan)
 }
 

@@ -52,7 +52,7 @@ pub(super) fn open(
         sinks.push(Box::new(stream(path, session_kinds(plan))?));
     }
     let place = Place::of(live)?;
-    if place.is_none() && !plan.quiet {
+    if place.is_none() && !plan.quiet && plan.view.is_none() {
         let flags = (plan.output == Output::Summary, plan.lines_to_stdout());
         let terminal = Terminal::new(Arc::clone(tell), Arc::clone(shown), flags, stream_bytes)?;
         sinks.push(Box::new(terminal));

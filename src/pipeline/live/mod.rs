@@ -15,6 +15,7 @@ mod set;
 mod signals;
 mod space;
 mod terminal;
+mod view;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use crate::pipeline::heartbeat::{Heartbeat, SpanFacts};
 use crate::pipeline::live::capture_loop::Listener;
 use crate::pipeline::live::messages::Messages;
 use crate::pipeline::live::signals::Signals;
+use crate::pipeline::live::view::{View, Words};
 use crate::pipeline::monitor::{Monitor, Telling};
 use crate::pipeline::outputs::Ecs;
 use crate::pipeline::reader::Reader;
@@ -57,6 +59,17 @@ pub fn interfaces() -> Result<Vec<Interface>, Error> {
 
 /// Runs until a signal or the plan's duration ends it.
 pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
+    if run.live.plan.view.is_none() {
+        return go(run, None);
+    }
+    let (words, tell) = Words::new(&run.tell);
+    let told = LiveRun { live: run.live.clone(), replan: Arc::clone(&run.replan), tell };
+    let outcome = go(&told, Some(&words));
+    words.repeat();
+    outcome
+}
+
+fn go(run: &LiveRun, words: Option<&Arc<Words>>) -> Result<Outcome, Vec<Error>> {
     let live = &run.live;
     let prepared = prepared(&live.plan)?;
     let pool = BlockPool::new(POOL.0, POOL.1);
@@ -66,6 +79,8 @@ pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     let mut delivery = Delivery::start(&live.plan, user).map_err(|e| vec![e])?;
     let spools = delivery.dirs().collect();
     let monitor = Monitor::start(live, &run.tell).map_err(|e| vec![e])?;
+    let view = words.map(|words| View::start(live, words)).transpose();
+    let mut view = view.map_err(|e| vec![e])?;
     confine::confine(run, source.sockets(), spools).map_err(|e| vec![e])?;
     // Threads start only here, so that they are confined as well.
     let messages = Messages::start(&run.tell);
@@ -93,7 +108,11 @@ pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     let format: Arc<dyn Format> = Arc::new(Ecs(Arc::clone(&origin)));
     let shown = Arc::default();
     let watched = delivery.watched();
-    let sinks = delivery.sinks(&format, &run.tell);
+    let mut sinks = delivery.sinks(&format, &run.tell);
+    if let Some(view) = &mut view {
+        let ends = (&shown, &signals.stop);
+        sinks.push(view.sink(live, &format, ends).map_err(|e| vec![e])?);
+    }
     let opened = files::open(live, &format, (&run.tell, &shown), (second, sinks));
     let mut outlets = opened.map_err(|e| vec![e])?;
     outlets.add_counting(messages.counting());
