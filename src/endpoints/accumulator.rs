@@ -142,8 +142,12 @@ impl Accumulator {
 
     /// The person of its sessions, if it is only one.
     pub(super) fn only_subject(&self) -> Option<&Arc<str>> {
-        let subjects = self.judged.as_deref()?.subjects.as_slice();
-        if let [one] = subjects { Some(one) } else { None }
+        if let [one] = self.subjects() { Some(one) } else { None }
+    }
+
+    /// The people of its sessions.
+    pub(super) fn subjects(&self) -> &[Arc<str>] {
+        self.judged.as_deref().map_or(&[], |judged| &judged.subjects)
     }
 
     /// One bit per day, by its number modulo 64.

@@ -109,12 +109,18 @@ pub(super) fn is_there(leg: &HiddenLeg) -> bool {
     leg.confidence >= THERE_IS
 }
 
+/// Whether a leg is too short to be pooled with others.
+pub(super) fn is_short(leg: &HiddenLeg) -> bool {
+    millis(leg.ns) < LONG_MS
+}
+
 /// Whether all of these can be one leg: none is short, and the longest no longer than Nagle's
 /// algorithm makes the shortest.
 pub(super) fn agree(legs: &[HiddenLeg]) -> bool {
     let lengths = || legs.iter().map(|leg| leg.ns);
     let (shortest, longest) = (lengths().min(), lengths().max());
-    shortest.is_some_and(|ns| millis(ns) >= LONG_MS && longest <= Some(stretched(ns)))
+    let within = shortest.is_some_and(|ns| longest <= Some(stretched(ns)));
+    within && !legs.iter().any(is_short)
 }
 
 /// How much this many dependent samples count together.

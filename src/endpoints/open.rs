@@ -179,6 +179,7 @@ impl Endpoints {
     /// Takes what an open session has contributed so far, in place of what it had before.
     pub fn update(&mut self, id: SessionId, session: EndpointSummary) {
         self.stepping.note(&session);
+        self.lines.note_person(&session);
         self.observe_people(&session, false);
         self.open.update(id, session);
     }
@@ -240,7 +241,7 @@ impl Endpoints {
             accumulator: Some(&accumulator),
             people: &self.people,
             tags,
-            pooled: self.pool_of_program(key),
+            pooled: self.pool_while_open(key),
             refused: None,
         };
         let known = learned.map(|learned| totals.known(learned)).unwrap_or_default();

@@ -10,7 +10,6 @@
 //! person, behind legs of about one length.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -19,39 +18,52 @@ use crate::endpoints::exchange_minima::Gathered;
 use crate::endpoints::hidden::{agree, estimate, is_there};
 use crate::endpoints::key::Key;
 use crate::endpoints::table::{Endpoints, Entry};
-use crate::model::endpoint::{EndpointKey, Fingerprint, HiddenLeg, Pool, PoolOf};
+use crate::model::endpoint::{HiddenLeg, Pool, PoolOf};
 
 /// Programs of one address, or of one prefix, that are pooled. More are no one client: many people
 /// behind one address, or somebody who sends a new fingerprint each time.
-const PROGRAMS_MAX: usize = 64;
+pub(super) const PROGRAMS_MAX: usize = 64;
 
 /// Verdicts by the number of a line.
 #[derive(Debug, Default)]
 pub(super) struct Pools(HashMap<u32, HiddenLeg, RandomState>);
 
 /// What tells the programs of an address apart: the fingerprint, or the service without one.
-type Program<'t> = (bool, &'t str, Option<(u8, u16)>);
+pub(super) type Program<'t> = (bool, &'t str, Option<(u8, u16)>);
 
 /// One program at one address.
-struct Member<'t> {
-    program: Program<'t>,
-    lines: Vec<u32>,
-    gathered: Gathered,
-    leg: Option<HiddenLeg>,
+pub(super) struct Member<'t> {
+    pub(super) program: Program<'t>,
+    /// Its lines by number, as far as their sessions have ended.
+    pub(super) lines: Vec<u32>,
+    /// The number of all of its lines.
+    pub(super) count: u32,
+    pub(super) gathered: Gathered,
+    pub(super) leg: Option<HiddenLeg>,
+}
+
+impl Member<'_> {
+    /// The verdict on the program, if it has several lines.
+    pub(super) fn verdict(&self) -> Option<HiddenLeg> {
+        let pool = Pool { of: PoolOf::Program, lines: self.count };
+        self.leg.filter(|_| self.count > 1).map(|leg| HiddenLeg { pool, ..leg })
+    }
 }
 
 /// Members that may be one client.
 #[derive(Default)]
-struct Group {
+pub(super) struct Group {
     lines: Vec<u32>,
+    count: u32,
     gathered: Option<Gathered>,
     legs: Vec<HiddenLeg>,
     addresses: u32,
 }
 
 impl Group {
-    fn add(&mut self, member: &Member<'_>) {
+    pub(super) fn add(&mut self, member: &Member<'_>) {
         self.lines.extend(&member.lines);
+        self.count += member.count;
         self.legs.extend(member.leg);
         // Each address has a leg of its own.
         let other = member.gathered.without_leg();
@@ -62,13 +74,13 @@ impl Group {
     }
 
     /// The verdict on all members, if they agree and are surer together than each alone.
-    fn verdict(&self, of: PoolOf) -> Option<HiddenLeg> {
+    pub(super) fn verdict(&self, of: PoolOf) -> Option<HiddenLeg> {
         if self.legs.len() < 2 || !agree(&self.legs) {
             return None;
         }
         let surest = self.legs.iter().map(|leg| leg.confidence).fold(0.0, f64::max);
         let leg = estimate(self.gathered.as_ref()?).filter(|leg| leg.confidence >= surest)?;
-        Some(HiddenLeg { pool: Pool { of, lines: self.lines.len() as u32 }, ..leg })
+        Some(HiddenLeg { pool: Pool { of, lines: self.count }, ..leg })
     }
 }
 
@@ -140,12 +152,10 @@ impl Pools {
             }
             let gathered = merged(&lines);
             let lines: Vec<u32> = lines.iter().map(|(at, _)| *at).collect();
-            let leg = estimate(&gathered);
-            if lines.len() > 1 {
-                let pool = Pool { of: PoolOf::Program, lines: lines.len() as u32 };
-                self.set(&lines, leg.map(|leg| HiddenLeg { pool, ..leg }));
-            }
-            one_client.then_some(Member { program, lines, gathered, leg })
+            let (leg, count) = (estimate(&gathered), lines.len() as u32);
+            let member = Member { program, lines, count, gathered, leg };
+            self.set(&member.lines, member.verdict());
+            one_client.then_some(member)
         });
         let members: Vec<Member<'t>> = members.collect();
         one_client.then_some(members)
@@ -174,55 +184,12 @@ impl Pools {
     }
 }
 
-impl Endpoints {
-    /// The verdict on a program at one address and service by all of its lines, ended sessions and
-    /// open ones, before a span is over: nothing if it has only one line.
-    pub(super) fn pool_of_program(&self, key: &EndpointKey) -> Option<HiddenLeg> {
-        let program = self.program_of(key)?;
-        let mut all = Gathered::new();
-        let mut ended = self.prints.of_program(&self.hasher, program);
-        ended.retain(|print| {
-            let entry = self.find(Key::closed(key, *print)).and_then(|at| self.entries.get(at));
-            let week = entry.and_then(|entry| entry.gathered.as_deref());
-            week.inspect(|week| all.merge(&week.whole())).is_some()
-        });
-        let same = |other: &&Arc<EndpointKey>| {
-            (other.side, other.service) == (key.side, key.service)
-                && self.program_of(other) == Some(program)
-        };
-        let mut lines = ended.len();
-        for open in self.open.at(key.ip).iter().filter(same) {
-            let print = open.fingerprint.as_ref().map(Fingerprint::as_text);
-            let known = self.prints.find(&self.hasher, print);
-            lines += usize::from(!known.is_some_and(|known| ended.contains(&known)));
-            for session in self.open.of(open) {
-                if let Some(turns) = session.turns.as_deref() {
-                    all.add(turns, session.initiator.transport_ns, session.first.0);
-                }
-            }
-        }
-        let pool = Pool { of: PoolOf::Program, lines: lines as u32 };
-        (lines > 1).then(|| estimate(&all)).flatten().map(|leg| HiddenLeg { pool, ..leg })
-    }
-
-    /// What tells the program of an endpoint with a TLS fingerprint.
-    fn program_of<'k>(&'k self, key: &'k EndpointKey) -> Option<&'k str> {
-        let Some(Fingerprint::Ja4(text)) = &key.fingerprint else { return None };
-        let known = self.prints.find(&self.hasher, Some((false, text)));
-        let by_open = || self.open.of(key).find_map(|session| session.initiator.print.program());
-        match known.and_then(|known| self.prints.program(known)) {
-            Some((_, program)) => Some(program),
-            None => Some(by_open().unwrap_or(text)),
-        }
-    }
-}
-
 /// Remote endpoints that answered something.
 fn is_candidate((_, entry): &(u32, &Entry)) -> bool {
     entry.key.remote && entry.gathered.is_some()
 }
 
-fn program<'t>(table: &'t Endpoints, key: &Key) -> Program<'t> {
+pub(super) fn program<'t>(table: &'t Endpoints, key: &Key) -> Program<'t> {
     match table.prints.program(key.print) {
         Some((ssh, text)) => (ssh, text, None),
         None => (false, "", Some((key.transport, key.port))),

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use proptest::prelude::*;
+
 use crate::endpoints::{EndpointSummary, Endpoints, Incoming, Print, SideSummary, StackSummary};
 use crate::model::endpoint::{EndpointRow, Locality, PoolOf, Service};
 use crate::model::latency::{Exchange, Turn, Turns};
@@ -170,4 +172,109 @@ fn an_address_with_many_programs_is_no_one_client() {
         })
         .collect();
     assert!(rows(&sessions).iter().all(|row| pool(row) == (PoolOf::Line, 1)));
+}
+
+/// The verdicts on endpoints whose sessions are still open.
+fn judged(table: &mut Endpoints) -> Vec<EndpointRow> {
+    std::iter::from_fn(|| table.next_updated(None)).collect()
+}
+
+#[test]
+fn programs_of_one_address_are_pooled_while_their_sessions_are_open() {
+    let ip = [203, 0, 113, 7];
+    let ssh = || Print::Ssh("OpenSSH_9.9".into());
+    let web = session(ip, browser(false), 1, &[(Tls, 180)]);
+    let shell = session(ip, ssh(), 2, &[(Ssh, 185)]);
+    let mut table = Endpoints::new(1_000, 1 << 20);
+    table.observe(&web);
+    table.update([2; 16], shell.clone());
+    let rows = judged(&mut table);
+    assert!(rows.len() == 1 && pool(&rows[0]) == (PoolOf::Address, 2), "{rows:?}");
+    assert!(rows[0].hidden.unwrap().confidence > 0.5);
+    let mut table = Endpoints::new(1_000, 1 << 20);
+    table.update([1; 16], web);
+    table.update([2; 16], shell.clone());
+    assert!(judged(&mut table).iter().all(|row| pool(row) == (PoolOf::Address, 2)));
+    // A third one answers at once: several clients share the address.
+    table.update([3; 16], session(ip, Print::Ja4("another".into(), None), 3, &[(Tls, 1)]));
+    table.update([2; 16], shell);
+    assert!(judged(&mut table).iter().all(|row| pool(row).0 == PoolOf::Line));
+}
+
+#[test]
+fn addresses_of_one_person_are_pooled_while_sessions_are_open() {
+    let print = || Print::Ja4("without".into(), None);
+    let at = |network: u8, who: &str, kind| {
+        about(who, session([203, network, 113, 7], print(), network.into(), &[(kind, 180)]))
+    };
+    let mut table = Endpoints::new(1_000, 1 << 20);
+    table.observe(&at(1, "kim", Tls));
+    table.update([2; 16], at(2, "kim", TlsData));
+    table.update([3; 16], at(3, "kim", Tls));
+    let rows = judged(&mut table);
+    assert!(rows.iter().all(|row| pool(row) == (PoolOf::Subject, 3)), "{rows:?}");
+    assert!(rows.iter().all(|row| row.hidden.unwrap().confidence > 0.5));
+    // The next span begins: who was where is still known, what ended is not.
+    let mut table = table.successor();
+    table.update([2; 16], at(2, "kim", TlsData));
+    assert!(judged(&mut table).iter().all(|row| pool(row) == (PoolOf::Subject, 2)));
+    // Somebody else at one of them.
+    table.update([4; 16], at(3, "lee", Tls));
+    table.update([2; 16], at(2, "kim", TlsData));
+    assert!(judged(&mut table).iter().all(|row| pool(row).0 == PoolOf::Line));
+}
+
+/// A person of many addresses costs no more than one of some, and so does an address of many lines.
+#[test]
+fn pools_of_open_sessions_are_bounded() {
+    let mut table = Endpoints::new(10_000, 1 << 24);
+    let print = |n: u32| Print::Ja4(format!("program-{n}").into(), None);
+    for n in 0..1_000u32 {
+        let ip = (0xcb00_0000 + n * 256).to_be_bytes();
+        table.observe(&about("kim", session(ip, print(0), u64::from(n), &[(Tls, 180)])));
+        let crowd = session([198, 51, 100, 7], print(n), u64::from(n), &[(Tls, 180)]);
+        table.observe(&crowd);
+        table.update([7; 16], crowd);
+    }
+    assert_eq!(table.lines.of_person("kim").len(), 64);
+    assert!(table.lines.at(Addr::v4([198, 51, 100, 7])).is_none());
+    assert!(judged(&mut table).iter().all(|row| pool(row).0 == PoolOf::Line));
+    // An evicted endpoint is in no pool, and the others keep theirs.
+    let mut small = Endpoints::new(64, 1 << 20);
+    (0..500u32).for_each(|n| {
+        let ip = (0xcb00_0000 + n % 250 * 256).to_be_bytes();
+        small.observe(&session(ip, print(n / 250), u64::from(n), &[(Tls, 180)]));
+    });
+    let entries = || (0u32..).zip(&small.entries).filter(|(_, entry)| entry.key.remote);
+    let indexed =
+        |(at, ip): (u32, Addr)| small.lines.at(ip).is_some_and(|mut all| all.any(|n| n == at));
+    assert!(entries().all(|(at, entry)| indexed((at, entry.key.ip))));
+}
+
+proptest! {
+    /// Sessions that are open are pooled as if they had ended.
+    #[test]
+    fn an_open_session_is_pooled_like_one_that_ended(
+        seen in prop::collection::vec((0u8..4, 0u8..3, 0u8..3, 0usize..3, any::<bool>()), 1..14)
+    ) {
+        let (mut open, mut ended) =
+            (Endpoints::new(1_000, 1 << 20), Endpoints::new(1_000, 1 << 20));
+        for (n, (network, program, who, gap, ends)) in (1u8..).zip(&seen) {
+            let print = match program {
+                0 => Print::Ssh("OpenSSH_9.9".into()),
+                resumed => browser(*resumed == 2),
+            };
+            let kind = if *program == 0 { Ssh } else { Tls };
+            let gap = [2, 170, 185][if n % 5 == 0 { *gap } else { 1 + gap % 2 }];
+            let one = session([203, *network, 113, 7], print, n.into(), &[(kind, gap)]);
+            let one = if *who == 2 { one } else { about(["kim", "lee"][usize::from(*who)], one) };
+            ended.observe(&one);
+            if *ends { open.observe(&one) } else { open.update([n; 16], one) }
+        }
+        let all: Vec<EndpointRow> = ended.finish(None).iter().collect();
+        for row in judged(&mut open) {
+            let same = all.iter().find(|other| other.key == row.key).unwrap();
+            prop_assert_eq!(row.hidden, same.hidden);
+        }
+    }
 }

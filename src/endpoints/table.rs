@@ -17,6 +17,7 @@ use crate::endpoints::baseline::Baselines;
 use crate::endpoints::carry_over::{Carried, CarriedEndpoint};
 use crate::endpoints::interned::Interned;
 use crate::endpoints::key::Key;
+use crate::endpoints::lines::Lines;
 use crate::endpoints::open::OpenSessions;
 use crate::endpoints::people::People;
 use crate::endpoints::rolling_7d::Week;
@@ -85,6 +86,7 @@ pub struct Endpoints {
     due: Vec<Key>,
     pub(super) carried: Carried,
     pub(super) open: OpenSessions,
+    pub(super) lines: Lines,
     pub(super) stepping: Stepping,
     pub(super) people: People,
     sessions_dropped: u64,
@@ -106,6 +108,7 @@ impl Endpoints {
             due: Vec::new(),
             carried: Carried::default(),
             open: OpenSessions::new(open),
+            lines: Lines::default(),
             stepping: Stepping::new(open),
             people: People::new(open),
             sessions_dropped: 0,
@@ -139,6 +142,7 @@ impl Endpoints {
         self.stepping.note(session);
         self.observe_side(session, &session.initiator, INITIATOR);
         self.observe_side(session, &session.responder, RESPONDER);
+        self.lines.note_person(session);
         self.observe_people(session, true);
     }
 
@@ -166,8 +170,8 @@ impl Endpoints {
         let (carried, sessions_dropped) = Carried::of(judged.chain(rest), self.cap);
         let (open, stepping, people) =
             (self.open.clone(), self.stepping.clone(), self.people.successor());
-        let new = Endpoints::new(self.cap, 0);
-        Endpoints { carried, open, stepping, people, sessions_dropped, ..new }
+        let (new, lines) = (Endpoints::new(self.cap, 0), self.lines.successor());
+        Endpoints { carried, open, lines, stepping, people, sessions_dropped, ..new }
     }
 
     /// The number of endpoints.
@@ -204,7 +208,11 @@ impl Endpoints {
             false => self.tags.bits(&session.tags, role == INITIATOR),
         };
         let Some(entry) = self.entries.get_mut(at) else { return };
+        let answered = entry.gathered.is_some();
         entry.add(session, side, role);
+        if !answered {
+            self.lines.add(at as u32, entry);
+        }
         if session.service.is_some() && role == INITIATOR {
             let known = entry.add_stack(session.stack);
             if !known || session.incoming.is_some() {
@@ -246,6 +254,7 @@ impl Endpoints {
             entry.resume(carried, &mut accumulator);
             self.accumulators.of(&mut entry.accumulator, |new| *new = accumulator);
         }
+        self.lines.add(at as u32, &entry);
         self.entries.push(entry);
         self.index_last();
         at
@@ -295,6 +304,7 @@ impl Endpoints {
         for at in 0..entries.len() as u32 {
             self.index.insert_unique(hash(&at), at, hash);
         }
+        self.lines.renumber(&self.entries);
     }
 
     /// Removes fingerprints that no entry uses, once they are the majority.
@@ -360,6 +370,11 @@ impl Endpoints {
     /// The only person among the subjects of its sessions.
     pub(super) fn only_subject(&self, entry: &Entry) -> Option<&Arc<str>> {
         self.accumulator(entry).and_then(Accumulator::only_subject)
+    }
+
+    /// The people of its sessions.
+    pub(super) fn subjects(&self, entry: &Entry) -> &[Arc<str>] {
+        self.accumulator(entry).map_or(&[], Accumulator::subjects)
     }
 
     pub(super) fn accumulator(&self, entry: &Entry) -> Option<&Accumulator> {
