@@ -23,6 +23,7 @@ fn party(ip: Addr, port: u16) -> Party {
         asn: None,
         behind: None,
         longest: None,
+        path: None,
     }
 }
 

@@ -54,6 +54,8 @@ pub(super) struct Judged {
     sampled_days: u64,
     /// The longest datagrams of its sessions, longest first.
     longest: Vec<LongDatagram>,
+    /// The longest IP packet that the path carried, and the shortest that it did not.
+    path: Option<(u16, u16)>,
     latest: Option<LatestSession>,
 }
 
@@ -255,6 +257,10 @@ impl Judged {
             self.subjects.insert(at, Arc::clone(id));
             self.subjects.truncate(SUBJECTS_MAX);
         }
+        if let Some(path) = incoming.path {
+            let (at_least, below) = self.path.unwrap_or((0, u16::MAX));
+            self.path = Some((path.at_least.max(at_least), path.below.min(below)));
+        }
         if let Some(datagram) = incoming.longest {
             keep_longest(&mut self.longest, datagram);
         }
@@ -292,6 +298,8 @@ impl Judged {
             spread: self.spread(),
             region_km: self.latest.as_ref().and_then(|of| of.region).map(|of| of.sensor_km),
             latest: self.latest.clone().map(Box::new),
+            // Sessions that disagree took different paths, or lost a probe by chance.
+            path: self.path.filter(|(at_least, below)| at_least < below),
             ..Traits::default()
         }
     }

@@ -8,6 +8,8 @@
 //! named. *wg-quick*: the MTU of the outer path less 80. *OpenVPN*: `mssfix` in its manual, see
 //! [`openvpn`]. Measured: OpenVPN 2.6 (UDP 1440, TCP 1426), WireGuard (1420).
 
+use std::ops::Range;
+
 /// The kind of path behind an MTU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PathKind {
@@ -76,6 +78,26 @@ pub(super) fn kind(mtu: u16, clamped: bool) -> PathKind {
         mtu if openvpn(mtu) => PathKind::Both,
         mtu if mtu >= ETHERNET => PathKind::Plain,
         _ => PathKind::Unlisted,
+    }
+}
+
+/// The kind of path with an MTU in a range: where one of an access network is in it no tunnel is
+/// certain, and without one of a tunnel none is told.
+pub(super) fn kind_within(mtus: &Range<u16>) -> PathKind {
+    let has =
+        |wanted: PathKind| TABLE.iter().any(|(mtu, kind)| *kind == wanted && mtus.contains(mtu));
+    let access = has(PathKind::Access);
+    if mtus.end > ETHERNET {
+        PathKind::Plain
+    } else if has(PathKind::Tunnel) {
+        let shared = access || has(PathKind::Both);
+        if shared { PathKind::Both } else { PathKind::Tunnel }
+    } else if access {
+        PathKind::Access
+    } else if has(PathKind::Both) {
+        PathKind::Both
+    } else {
+        PathKind::Unlisted
     }
 }
 

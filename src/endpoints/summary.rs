@@ -9,10 +9,11 @@ use crate::endpoints::egress::{self, Egress};
 use crate::endpoints::{mtu, program};
 use crate::model::controller_leg::ControllerLeg;
 use crate::model::endpoint::{Locality, Service};
-use crate::model::facts::{LongDatagram, StunFacts};
+use crate::model::facts::{LongDatagram, PathMtu, StunFacts};
 use crate::model::heap::ALLOCATION;
 use crate::model::latency::Turns;
 use crate::model::physics::ClaimedPlace;
+use crate::model::protocol::Protocol;
 use crate::model::record::{
     AutonomousSystem, Direction, Facts, Leg, Party, Place, Quality, SessionState, Subject, SynFacts,
 };
@@ -144,6 +145,8 @@ pub struct Incoming {
     pub region: Option<ClaimedPlace>,
     /// The longest datagram it was sent, if not every link carries that.
     pub longest: Option<LongDatagram>,
+    /// What sizes of datagrams tell of the path to the initiator.
+    pub path: Option<PathMtu>,
     /// It is of a VPN client.
     pub tunnel: bool,
 }
@@ -313,8 +316,17 @@ fn incoming(record: &Record) -> Incoming {
             let ports = (record.responder.port, record.initiator.port);
             LongDatagram { bytes, print, ports }
         }),
+        path: path(record),
         tunnel: egress::tunnel(record).is_some(),
     }
+}
+
+/// Fragments of the initiator were made on the way to us. Those that we sent it may have been made
+/// for a link of our own; and only a server of QUIC is known to search for what the path carries.
+fn path(record: &Record) -> Option<PathMtu> {
+    let probes = record.responder.path.filter(|path| !path.fragments);
+    let probes = probes.filter(|_| record.facts.protocol == Some(Protocol::Quic));
+    record.initiator.path.filter(|path| path.fragments).or(probes)
 }
 
 /// A router names the datagram, and here its own address is the datagram's destination. Longer

@@ -19,6 +19,7 @@ fn party(ip: [u8; 4], port: u16) -> Party {
         asn: None,
         behind: None,
         longest: None,
+        path: None,
     }
 }
 
@@ -216,4 +217,23 @@ fn checks_of_both_ends_tell_the_way_between_them() {
     let hidden = legs(checks).unwrap();
     // The way to the relay is the lowest that was measured.
     assert_eq!((hidden.whole_ns, hidden.hidden_ns), (230_000_000, Some(229_999_978)));
+}
+
+/// Only a server of QUIC searches for the path MTU, and only fragments of the remote end were made
+/// on the way to us.
+#[test]
+fn sizes_count_where_they_are_about_the_path() {
+    let path = |fragments| Some(PathMtu { at_least: 1_415, below: 1_423, fragments });
+    let told = |protocol, initiator, responder| {
+        let mut one = record(Direction::Inbound);
+        one.transport = Transport::UDP;
+        one.facts.protocol = protocol;
+        (one.initiator.path, one.responder.path) = (initiator, responder);
+        EndpointSummary::of(&mut one).incoming.and_then(|incoming| incoming.path)
+    };
+    assert_eq!(told(Some(Protocol::Quic), None, path(false)), path(false));
+    assert_eq!(told(Some(Protocol::Openvpn), None, path(false)), None);
+    assert_eq!(told(None, None, path(true)), None, "for a link of our own, perhaps");
+    assert_eq!(told(Some(Protocol::Openvpn), path(true), path(false)), path(true));
+    assert_eq!(told(Some(Protocol::Quic), path(false), None), None);
 }

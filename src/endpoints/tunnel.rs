@@ -1,7 +1,7 @@
 //! Estimates whether a layer-3 tunnel lies on the path to an endpoint.
 //!
-//! Owns: how MTU, refused datagrams, stack mismatch and round trips combine. In: an endpoint's
-//! traits, tags and floor.
+//! Owns: how MTU, refused datagrams, sizes of others, stack mismatch and round trips combine. In:
+//! an endpoint's traits, tags and floor.
 //! Out: [`Tunnel`]. Never: a verdict from round trips alone, or from an MTU that home networks
 //! have.
 
@@ -57,52 +57,61 @@ const CHANGED: f64 = 0.6;
 /// Tags of networks that are tunnels by design.
 const BY_NATURE: [&str; 3] = ["mobile", "satellite", "pep"];
 
-/// The estimate; `None` without a SYN or a refused datagram to look at.
+/// The estimate; `None` without a SYN, a refused datagram, or a path whose MTU is known otherwise.
 pub(super) fn estimate(
     traits: &Traits,
     tags: &[Arc<str>],
     floor_ns: Option<u64>,
 ) -> Option<Tunnel> {
-    let refused = traits.refused.is_some();
-    if traits.mtu.is_none() && !refused {
-        return None;
-    }
     let by_nature = tags.iter().any(|tag| BY_NATURE.contains(&&**tag));
-    let by_mtu = traits.mtu.as_ref().map_or(0.0, |totals| by_mtu(totals, by_nature));
+    let discounted = |weight: f64| if by_nature && weight > 0.0 { weight * TAGGED } else { weight };
+    let by_mtu = traits.mtu.as_ref().map(|totals| discounted(by_mtu(totals)));
+    let by_path = traits
+        .path
+        .map(|(at_least, below)| discounted(weight(mtu::kind_within(&(at_least..below)))));
+    let refused = traits.refused.map(|_| discounted(REFUSED));
+    // All tell of the same link.
+    let link = [by_mtu, by_path, refused].into_iter().flatten().reduce(f64::max)?;
     let stack = traits.stack.as_ref().is_some_and(is_split);
     let floor = !by_nature && traits.excess.as_ref().is_some_and(is_far);
     let add = |holds: bool, weight: f64| if holds { weight } else { 0.0 };
     let near = floor_ns.is_some_and(|ns| ns <= NEAR_NS);
-    // Both tell of the same link.
-    let weight = if by_nature { REFUSED * TAGGED } else { REFUSED };
-    let link = if refused { by_mtu.max(weight) } else { by_mtu };
     let odds = PRIOR + link + add(stack, STACK) + add(floor, FLOOR) - add(near, FLOOR);
     let confidence = 1.0 / (1.0 + (-odds).exp());
     let confidence = (confidence * 100.0).round() / 100.0;
-    let reason = word([by_mtu > 0.0, stack, floor, refused]);
+    let sizes = match (refused, by_path) {
+        (Some(_), _) => 1,
+        (None, Some(weight)) if weight > 0.0 => 2,
+        _ => 0,
+    };
+    let reason = word(sizes, [by_mtu > Some(0.0), stack, floor]);
     Some(Tunnel { l3: confidence >= 0.5, confidence, reason })
 }
 
 /// The evidence of the MTUs: that of most SYNs, and whether some, but not all, have a tunnel's.
-fn by_mtu(totals: &MtuTotals, by_nature: bool) -> f64 {
+fn by_mtu(totals: &MtuTotals) -> f64 {
     let first = |mtu: u16| totals.clamped && totals.hints.first().is_some_and(|h| h.0 == mtu);
     let mut kinds = totals.hints.iter().map(|(mtu, _)| mtu::kind(*mtu, first(*mtu)));
     let usual = kinds.next().unwrap_or(PathKind::Unlisted);
     let at_times = kinds.any(|kind| kind == PathKind::Tunnel);
     let several = totals.hints.len() > 1;
-    let alone = match usual {
-        PathKind::Tunnel => TUNNEL,
-        PathKind::Both | PathKind::Unlisted => BOTH,
-        PathKind::Access => ACCESS,
-        PathKind::Plain => PLAIN,
-    };
-    let all = match usual {
+    let alone = weight(usual);
+    match usual {
         PathKind::Tunnel if several => alone + CHANGED,
         PathKind::Tunnel => alone,
         _ if at_times => alone.max(BOTH) + CHANGED,
         _ => alone,
-    };
-    if by_nature && all > 0.0 { all * TAGGED } else { all }
+    }
+}
+
+/// The log-odds of a kind of path.
+const fn weight(kind: PathKind) -> f64 {
+    match kind {
+        PathKind::Tunnel => TUNNEL,
+        PathKind::Both | PathKind::Unlisted => BOTH,
+        PathKind::Access => ACCESS,
+        PathKind::Plain => PLAIN,
+    }
 }
 
 fn is_split(stack: &StackTotals) -> bool {
@@ -115,28 +124,42 @@ fn is_far(excess: &Excess) -> bool {
     excess.over_ns > EXCESS_NS && own > excess.floor_ns.saturating_mul(EXCESS_FACTOR)
 }
 
-/// The word for MSS, stack, floor, refused datagrams.
-fn word(reasons: [bool; 4]) -> &'static str {
-    const WORDS: [&str; 16] = [
-        "none",
-        "mss",
-        "stack",
-        "mss+stack",
-        "floor",
-        "mss+floor",
-        "stack+floor",
-        "mss+stack+floor",
-        "refused",
-        "refused+mss",
-        "refused+stack",
-        "refused+mss+stack",
-        "refused+floor",
-        "refused+mss+floor",
-        "refused+stack+floor",
-        "refused+mss+stack+floor",
+/// The words for sizes of datagrams (none, refused, by probes and fragments); MSS, stack, floor.
+fn word(sizes: usize, reasons: [bool; 3]) -> &'static str {
+    const WORDS: [[&str; 8]; 3] = [
+        [
+            "none",
+            "mss",
+            "stack",
+            "mss+stack",
+            "floor",
+            "mss+floor",
+            "stack+floor",
+            "mss+stack+floor",
+        ],
+        [
+            "refused",
+            "refused+mss",
+            "refused+stack",
+            "refused+mss+stack",
+            "refused+floor",
+            "refused+mss+floor",
+            "refused+stack+floor",
+            "refused+mss+stack+floor",
+        ],
+        [
+            "path",
+            "path+mss",
+            "path+stack",
+            "path+mss+stack",
+            "path+floor",
+            "path+mss+floor",
+            "path+stack+floor",
+            "path+mss+stack+floor",
+        ],
     ];
     let at = reasons.iter().rev().fold(0, |at, holds| at << 1 | usize::from(*holds));
-    WORDS.get(at).copied().unwrap_or("none")
+    WORDS.get(sizes).and_then(|words| words.get(at)).copied().unwrap_or("none")
 }
 
 #[cfg(test)]
@@ -176,6 +199,38 @@ mod tests {
         let with_mss = Traits { refused: Some(1_480), ..traits(&[(1_500, 3)]) };
         assert!(confidence(&with_mss, &[]) >= 0.8);
         assert!(confidence(&refused, &["mobile"]) < 0.5, "GTP behind a translator");
+    }
+
+    #[test]
+    fn sizes_of_datagrams_tell_a_tunnel_if_no_access_network_is_as_wide() {
+        let path = |at_least, below| Traits { path: Some((at_least, below)), ..Traits::default() };
+        for (at_least, below, l3) in [
+            (1_415, 1_423, true),
+            (1_420, 1_428, true),
+            (1_417, 1_430, false),
+            (1_430, 1_455, false),
+            (1_467, 1_480, false),
+            (1_484, 1_501, false),
+            (1_276, 1_284, false),
+            (1_380, 1_430, false),
+        ] {
+            let tunnel = estimate(&path(at_least, below), &[], None).unwrap();
+            assert_eq!(tunnel.l3, l3, "{at_least} {below} {tunnel:?}");
+            assert!(!l3 || tunnel.reason == "path");
+        }
+        let far = Excess {
+            of: "prefix",
+            floor_ns: 20_000_000,
+            over_ns: 100_000_000,
+            sessions: 30,
+            days: 4,
+        };
+        let both = Traits { excess: Some(far), ..path(1_417, 1_430) };
+        let tunnel = estimate(&both, &[], None).unwrap();
+        assert!(tunnel.l3 && tunnel.reason == "path+floor", "{tunnel:?}");
+        let dsl = Traits { excess: Some(far), ..path(1_484, 1_496) };
+        assert!(!estimate(&dsl, &[], None).unwrap().l3);
+        assert!(confidence(&path(1_420, 1_428), &["mobile"]) < 0.5);
     }
 
     /// Nobody can tell a direct link of 1,420 bytes from WireGuard by its MTU.

@@ -27,6 +27,7 @@ fn party(ip: &str, port: u16) -> Party {
         asn: None,
         behind: None,
         longest: None,
+        path: None,
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Traits {
     pub mtu: Option<MtuTotals>,
     /// IP bytes of a datagram that its own address refused to pass on to a smaller link.
     pub refused: Option<u16>,
+    /// IP bytes that its path carried, and the fewest that it did not, by the sizes of datagrams.
+    pub path: Option<(u16, u16)>,
     /// Its operating system, from its SYNs and its programs.
     pub stack: Option<StackTotals>,
     /// The spread of its sessions' lowest round trips.

@@ -244,6 +244,18 @@ impl LongDatagram {
     }
 }
 
+/// What the sizes of datagrams tell of the links on their way: they carry IP packets of this many
+/// bytes, and none of `below`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathMtu {
+    /// Such a packet arrived.
+    pub at_least: u16,
+    /// The shortest that did not.
+    pub below: u16,
+    /// By fragments; otherwise by probes, if those who sent them send any.
+    pub fragments: bool,
+}
+
 /// An ICMP message that a datagram was too long for the next link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {

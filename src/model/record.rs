@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 pub use crate::model::activity::Activity;
 pub use crate::model::facts::{
-    DnsFacts, Facts, FirstBytes, HttpFacts, HttpRequest, Layer, SshFacts, StunFacts, TlsFacts,
-    Wrapping,
+    DnsFacts, Facts, FirstBytes, HttpFacts, HttpRequest, Layer, PathMtu, SshFacts, StunFacts,
+    TlsFacts, Wrapping,
 };
 use crate::model::interaction::Interaction;
 pub use crate::model::latency::Leg;
@@ -101,6 +101,8 @@ pub struct Party {
     pub behind: Option<Ipv4Addr>,
     /// UDP length and fingerprint of the longest datagram it sent, if not every link carries that.
     pub longest: Option<(u16, u16)>,
+    /// What the sizes of its datagrams tell of the path to the other end.
+    pub path: Option<PathMtu>,
 }
 
 impl Party {

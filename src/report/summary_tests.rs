@@ -28,6 +28,7 @@ pub fn record(
         asn: None,
         behind: None,
         longest: None,
+        path: None,
     };
     Record {
         at: Nanos(at),

@@ -9,6 +9,7 @@ use crate::session::Finished;
 use crate::session::half::Half;
 use crate::session::lasting::Lasting;
 use crate::session::rtt_samples::Trips;
+use crate::session::sizes::Sizes;
 use crate::session::state::{Bits, Session};
 
 /// Why a session is handed over.
@@ -56,9 +57,9 @@ pub(crate) fn record<X>(
     End { ending, at, .. }: End,
 ) -> Record {
     let state = state_of(session, ending);
-    let gaps = session.gaps
-        + u32::from(session.initiator.stream.hole() > 0)
-        + u32::from(session.responder.stream.hole() > 0);
+    let tcp = session.key.transport == Transport::TCP;
+    let open = |half: &Half| u32::from(tcp && half.stream.hole() > 0);
+    let gaps = session.gaps + open(&session.initiator) + open(&session.responder);
     Record {
         at: Nanos::from_secs(u64::from(at)),
         start: session.start,
@@ -145,6 +146,7 @@ fn party<X>(session: &Session<X>, side: Peer) -> Party {
     let [initiator, responder] = &session.origins;
     let origin = if side == Peer::Initiator { initiator } else { responder };
     let spoke = half.packets > 0;
+    let sizes = (session.key.transport == Transport::UDP).then(|| half.sizes());
     Party {
         ip,
         port,
@@ -155,6 +157,7 @@ fn party<X>(session: &Session<X>, side: Peer) -> Party {
         place: None,
         asn: None,
         behind: None,
-        longest: half.longest().filter(|_| session.key.transport == Transport::UDP),
+        longest: sizes.and_then(Sizes::longest),
+        path: sizes.and_then(|sizes| sizes.path(session.key.version)),
     }
 }

@@ -19,6 +19,7 @@ mod rtt;
 mod rtt_samples;
 pub mod schedule;
 mod shard;
+mod sizes;
 mod state;
 mod stream;
 mod syn;

@@ -48,6 +48,16 @@ impl Stream {
         *self = Stream { next: seq, ..Stream::default() };
     }
 
+    /// Its state as words, for what is no stream and stands in its place.
+    pub(crate) const fn words(&self) -> [u32; 3] {
+        [self.next, self.hole_at, self.hole_len]
+    }
+
+    /// The same, the other way.
+    pub(crate) const fn of_words([next, hole_at, hole_len]: [u32; 3]) -> Stream {
+        Stream { next, hole_at, hole_len }
+    }
+
     /// The next sequence number expected.
     pub(crate) const fn next(&self) -> u32 {
         self.next

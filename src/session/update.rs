@@ -198,7 +198,8 @@ impl<X> Session<X> {
         } else if packet.payload_len > 0 {
             self.note_data(side);
             if packet.key.transport == Transport::UDP {
-                self.half(side).note_datagram(packet.payload_wire(), arrival.payload());
+                let time = self.can_time(packet).then_some(packet.time);
+                self.half(side).note_datagram(packet.payload_wire(), arrival.payload(), time);
             }
             let piece = Piece { from: side, payload: arrival.payload(), gap: false };
             self.deliver(piece, packet, listener);
@@ -222,6 +223,10 @@ impl<X> Session<X> {
         };
         if !wanted {
             return;
+        }
+        let first = !packet.flags.has(PacketFlags::FRAGMENT_LATER);
+        if first && packet.key.transport == Transport::UDP {
+            self.half(side).note_fragment(packet.payload_wire());
         }
         let whole = match fragments.take(arrival, listener) {
             FragmentOutcome::Whole(whole) => whole,

@@ -298,7 +298,8 @@ fn set_tunnel(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
         "l3" => tunnel.l3 = value.as_bool()?,
         "confidence" => tunnel.confidence = value.as_f64()?,
         "reason" => {
-            let words = ["none", "mss", "stack", "floor", "mss+stack", "mss+floor", "refused"];
+            let words =
+                ["none", "mss", "stack", "floor", "mss+stack", "mss+floor", "refused", "path"];
             tunnel.reason = words.into_iter().find(|word| Some(*word) == value.as_str())?;
         }
         _ => return None,
@@ -372,10 +373,17 @@ fn set_spread(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
 }
 
 fn set_mtu(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
-    if name == "refused" {
-        row.traits.refused = Some(small(value)?);
-        return Some(());
+    let (at_least, below) = row.traits.path.unwrap_or((0, u16::MAX));
+    match name {
+        "refused" => row.traits.refused = Some(small(value)?),
+        "at_least" => row.traits.path = Some((small(value)?, below)),
+        "below" => row.traits.path = Some((at_least, small(value)?)),
+        _ => return set_syns(row, name, value),
     }
+    Some(())
+}
+
+fn set_syns(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
     let mtu = row.traits.mtu.get_or_insert_default();
     match name {
         "hint" => mtu.hints = vec![(small(value)?, 1)],

@@ -85,6 +85,7 @@ fn blank() -> Record {
         asn: None,
         behind: None,
         longest: None,
+        path: None,
     };
     Record {
         at: START,

@@ -348,6 +348,13 @@ Endpoint of EndpointRow [
         |r| Value::int_opt(r.traits.refused),
         "Length of a datagram that it was sent, and that its own address refused to pass on: it \
         has a smaller link behind it.")),
+    field(("longhaul.mtu.at_least", 3, Kind::Int, "bytes", Shown::Sometimes,
+        |r| Value::int_opt(r.traits.path.map(|(at_least, _)| at_least)),
+        "Length of the longest IP packet that the path to it carried, where a shorter limit than \
+         the sender's shows: by probes of its servers of QUIC, or by fragments of its own.")),
+    field(("longhaul.mtu.below", 3, Kind::Int, "bytes", Shown::Sometimes,
+        |r| Value::int_opt(r.traits.path.map(|(_, below)| below)),
+        "Length of the shortest one that the path did not carry.")),
     field(("longhaul.stack.syn", 2, Kind::Text, "", Shown::Sometimes,
         |r| read::stack(r, |s| Value::word_opt(s.syn)), "Family of systems of most of its SYNs.")),
     field(("longhaul.stack.program", 2, Kind::Text, "", Shown::Sometimes,
@@ -368,7 +375,8 @@ Endpoint of EndpointRow [
         |r| read::tunnel(r, |t| Value::float_opt(Some(t.confidence))), "From 0 to 1.")),
     field(("longhaul.tunnel.reason", 1, Kind::Text, "", Shown::Sometimes,
         |r| read::tunnel(r, |t| Value::Word(t.reason)),
-        "What speaks for it: `refused`, `mss`, `stack`, `floor`, joined with `+`; `none`.")),
+        "What speaks for it: `refused` or `path` (the other sizes of datagrams), `mss`, `stack`, \
+         `floor`, joined with `+`; `none`.")),
     field(("longhaul.remote_control.confidence", 3, Kind::Float, "", Shown::Sometimes,
         |r| read::control(r, |c| Value::float_opt(Some(c.confidence))),
         "Of home hosts, from 0 to 1; 0.5 and more reads as: somebody elsewhere types through this \

@@ -213,7 +213,7 @@ pub fn samples(row: &EndpointRow, field: &str) -> u64 {
     } else if of("longhaul.stack.") {
         traits.stack.map_or(0, |stack| u64::from(stack.compared))
     } else if of("longhaul.mtu.") {
-        traits.mtu.as_ref().map_or(0, |mtu| u64::from(mtu.syns))
+        traits.mtu.as_ref().map_or(row.sessions, |mtu| u64::from(mtu.syns))
     } else if of("longhaul.floor") || of("longhaul.disc.") {
         // UDP has no handshakes of its own.
         if row.handshakes > 0 { row.handshakes } else { row.sessions }

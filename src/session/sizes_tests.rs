@@ -1,0 +1,168 @@
+//! Searches for the path MTU, as senders make them.
+//!
+//! Owns: senders that probe, and paths that drop what is too long. In: an MTU. Out: assertions on
+//! what is told of it. Never: built into the program.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// IP and UDP headers.
+const HEADERS: u32 = 28;
+
+/// A sender that probes, in bytes of payload.
+#[derive(Clone, Copy, Debug)]
+struct Sender {
+    base: u32,
+    most: u32,
+    /// It tries the most first, and the middle from then on.
+    most_first: bool,
+    precision: u32,
+}
+
+/// One like quic-go, one like nginx.
+const SENDERS: [Sender; 2] = [
+    Sender { base: 1_252, most: 1_452, most_first: false, precision: 20 },
+    Sender { base: 1_200, most: 1_472, most_first: true, precision: 16 },
+];
+
+/// What a sensor sees of a transfer over a path: bursts of full datagrams, and probes among them.
+struct Transfer {
+    sizes: Sizes,
+    now_ms: u64,
+}
+
+impl Transfer {
+    fn send(&mut self, payload: u32) {
+        self.now_ms += 1;
+        if !Sizes::is_short(payload) {
+            self.sizes.note(payload, &[7; 40], Some(Nanos(self.now_ms * 1_000_000)));
+        }
+        self.sizes = Sizes::of(self.sizes.words());
+    }
+
+    /// A burst of so many full datagrams, and a shorter one with what is left.
+    fn burst(&mut self, full: u32, many: u64, rest: u32) {
+        (0..many).for_each(|_| self.send(full));
+        self.send(rest.min(full));
+    }
+
+    fn wait(&mut self, ms: u64) {
+        self.now_ms += ms;
+    }
+}
+
+/// The sizes of a transfer over a path with this MTU, of `bursts` bursts behind the search.
+fn transfer(sender: Sender, mtu: u32, rtt_ms: u64, bursts: u64, rests: &[u32]) -> Option<PathMtu> {
+    let mut transfer = Transfer { sizes: Sizes::default(), now_ms: 1_000_000_000 };
+    let (mut passed, mut failed) = (sender.base, sender.most + 1);
+    let mut rests = rests.iter().cycle();
+    let mut probe = if sender.most_first { sender.most } else { (passed + sender.most) / 2 };
+    while failed - passed > sender.precision {
+        let arrives = probe + HEADERS <= mtu;
+        for _ in 0..if arrives { 1 } else { 3 } {
+            transfer.send(probe);
+            transfer.burst(passed, 12, *rests.next().unwrap());
+            transfer.wait(rtt_ms);
+        }
+        if arrives {
+            passed = probe
+        } else {
+            failed = probe
+        }
+        probe = (passed + failed) / 2;
+    }
+    for _ in 0..bursts {
+        transfer.burst(passed, 12, *rests.next().unwrap());
+        transfer.wait(1_000);
+    }
+    transfer.sizes.path(4)
+}
+
+#[test]
+fn a_search_that_ends_below_ethernet_brackets_the_mtu() {
+    let told = |sender, mtu| transfer(sender, mtu, 200, 6, &[900]).map(|p| (p.at_least, p.below));
+    let [quic_go, nginx] = SENDERS;
+    assert_eq!(told(quic_go, 1_420), Some((1_417, 1_430)));
+    assert_eq!(told(nginx, 1_420), Some((1_415, 1_423)));
+    assert_eq!(told(quic_go, 1_500), None, "nothing failed");
+    assert_eq!(told(nginx, 1_500), None);
+    assert_eq!(told(quic_go, 1_492), None, "it tries no more than 1,480");
+}
+
+#[test]
+fn a_transfer_that_ends_soon_tells_nothing() {
+    for sender in SENDERS {
+        for rtt_ms in [5, 100, 400] {
+            assert_eq!(transfer(sender, 1_420, rtt_ms, 1, &[900]), None, "{sender:?}");
+        }
+    }
+}
+
+#[test]
+fn fragments_tell_the_mtu_to_eight_bytes() {
+    let mut sizes = Sizes::default();
+    sizes.note(1_464, &[1; 40], Some(Nanos(1)));
+    // 1,420 bytes of IP, and the end of a datagram.
+    sizes.note_fragment(1_420 - 20 - 8);
+    sizes.note(1_400, &[1; 40], Some(Nanos(2)));
+    let path = sizes.path(4).unwrap();
+    assert_eq!((path.at_least, path.below, path.fragments), (1_420, 1_428, true));
+    let mut six = Sizes::default();
+    six.note_fragment(1_420 / 8 * 8 - 48 - 8);
+    assert_eq!(six.path(6).map(|path| (path.at_least, path.below)), Some((1_416, 1_424)));
+    let mut odd = Sizes::default();
+    odd.note_fragment(600);
+    odd.note_fragment(9_000);
+    assert_eq!(odd.path(4), None, "nobody's MTU");
+}
+
+#[test]
+fn the_first_of_the_longest_datagrams_is_kept() {
+    let mut sizes = Sizes::default();
+    let print = |fill: u8| LongDatagram::print_of(&[fill; 16]).unwrap();
+    for (payload, fill, want) in [
+        (1_253, 2, Some((1_261, print(2)))),
+        (1_300, 3, Some((1_308, print(3)))),
+        (1_300, 4, Some((1_308, print(3)))),
+        (1_260, 5, Some((1_308, print(3)))),
+        (70_000, 6, Some((1_308, print(3)))),
+    ] {
+        sizes.note(payload, &[fill; 40], None);
+        assert_eq!(sizes.longest(), want, "{payload}");
+    }
+    sizes.note(1_400, &[7; 15], None);
+    assert_eq!(sizes.longest(), Some((1_308, print(3))), "too little was captured");
+    assert!(Sizes::is_short(1_252) && !Sizes::is_short(1_253));
+}
+
+proptest! {
+    /// Whatever is told of a path is true, whatever the rests of bursts are.
+    #[test]
+    fn what_a_search_tells_is_true(
+        which in 0usize..2, mtu in 1_280u32..=1_500, rtt_ms in 1u64..700, bursts in 0u64..12,
+        rests in prop::collection::vec(40u32..1_472, 1..20),
+    ) {
+        if let Some(path) = transfer(SENDERS[which], mtu, rtt_ms, bursts, &rests) {
+            prop_assert!(u32::from(path.at_least) <= mtu && mtu < u32::from(path.below), "{path:?}");
+        }
+    }
+
+    /// Any lengths at any times are survived, and tell less than they are.
+    #[test]
+    fn any_datagrams_leave_a_valid_state(
+        sent in prop::collection::vec((0u32..70_000, any::<u32>(), any::<bool>()), 0..200)
+    ) {
+        let mut sizes = Sizes::default();
+        for (payload, time, fragment) in sent {
+            if fragment {
+                sizes.note_fragment(payload);
+            } else if !Sizes::is_short(payload) {
+                sizes.note(payload, &[1; 40], Some(Nanos(u64::from(time) << 20)));
+            }
+            prop_assert_eq!(Sizes::of(sizes.words()), sizes);
+            let valid = |path: PathMtu| path.at_least < path.below && path.below <= 1_556;
+            prop_assert!(sizes.path(4).is_none_or(valid) && sizes.path(6).is_none_or(|p| p.at_least < p.below));
+        }
+    }
+}
