@@ -25,6 +25,7 @@ mod rolling_7d;
 mod rows;
 mod rtt_excess;
 mod scatter;
+mod sizes;
 mod stepping;
 mod stored;
 mod summary;

@@ -6,14 +6,13 @@
 use std::sync::Arc;
 
 use crate::endpoints::egress::{self, Egress};
-use crate::endpoints::{mtu, program};
+use crate::endpoints::{program, sizes};
 use crate::model::controller_leg::ControllerLeg;
 use crate::model::endpoint::{Locality, Service};
 use crate::model::facts::{LongDatagram, PathMtu, StunFacts};
 use crate::model::heap::ALLOCATION;
 use crate::model::latency::Turns;
 use crate::model::physics::ClaimedPlace;
-use crate::model::protocol::Protocol;
 use crate::model::record::{
     AutonomousSystem, Direction, Facts, Leg, Party, Place, Quality, SessionState, Subject, SynFacts,
 };
@@ -295,7 +294,7 @@ impl EndpointSummary {
             stack,
             incoming: (from == Locality::Remote && answered(record) && !record.quality.unconfirmed)
                 .then(|| Box::new(incoming(record))),
-            refused: refused(record),
+            refused: sizes::refused(record),
             long,
             egress: egress::egress(record, incoming).filter(|_| answered(record)),
         }
@@ -316,27 +315,9 @@ fn incoming(record: &Record) -> Incoming {
             let ports = (record.responder.port, record.initiator.port);
             LongDatagram { bytes, print, ports }
         }),
-        path: path(record),
+        path: sizes::path(record),
         tunnel: egress::tunnel(record).is_some(),
     }
-}
-
-/// Fragments of the initiator were made on the way to us. Those that we sent it may have been made
-/// for a link of our own; and only a server of QUIC is known to search for what the path carries.
-fn path(record: &Record) -> Option<PathMtu> {
-    let probes = record.responder.path.filter(|path| !path.fragments);
-    let probes = probes.filter(|_| record.facts.protocol == Some(Protocol::Quic));
-    record.initiator.path.filter(|path| path.fragments).or(probes)
-}
-
-/// A router names the datagram, and here its own address is the datagram's destination. Longer
-/// ones than Ethernet's do not fit most links.
-fn refused(record: &Record) -> Option<LongDatagram> {
-    let refused = record.facts.refused()?;
-    let headers = if record.version == 6 { 40 } else { 20 };
-    let own = refused.to == record.initiator.ip && refused.from == record.responder.ip;
-    let fits = refused.datagram.bytes.saturating_add(headers) <= mtu::ETHERNET;
-    (own && fits).then_some(refused.datagram)
 }
 
 /// Whether somebody may drive a home host by the session: it lasts, and the host sends at least

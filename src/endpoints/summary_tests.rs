@@ -5,6 +5,7 @@
 
 use super::*;
 use crate::model::latency::{Exchange, Turn};
+use crate::model::protocol::Protocol;
 use crate::model::record::*;
 
 fn party(ip: [u8; 4], port: u16) -> Party {

@@ -96,7 +96,7 @@ impl Sizes {
     /// Notes the first fragment of a datagram.
     pub(crate) fn note_fragment(&mut self, payload_wire: u32) {
         let bytes = payload_wire.saturating_add(8);
-        if bytes > LONGEST || bytes < LONG - 64 {
+        if !(LONG - 64..=LONGEST).contains(&bytes) {
             return;
         }
         if self.last & Sizes::FRAGMENTS == 0 {
