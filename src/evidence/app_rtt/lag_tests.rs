@@ -219,3 +219,25 @@ fn openvpn_over_tcp_answers_the_servers_reset_and_its_flight() {
     twice.insert(2, Sent { end: 56, ..opening[1] });
     assert_eq!(turns(&twice), [first]);
 }
+
+/// A proxy acknowledges the second piece of a question, and its client answers the first.
+#[test]
+fn a_question_whose_pieces_were_acknowledged_one_by_one_gives_no_turn() {
+    let opening = [
+        Sent { payload: b"RFB 003.008\n", ..data(R, 100, 12, 1) },
+        Sent { payload: b"RFB 003.008\n", ..data(I, 320, 13, 12) },
+        data(R, 330, 112, 13),
+    ];
+    let held_back = [ack(I, 350, 112), data(R, 351, 212, 13)];
+    let at_once = [data(R, 331, 212, 13), ack(I, 351, 212)];
+    let rounds = |pieces: &[Sent]| {
+        let all = [&opening[..], pieces, &[ack(I, 371, 212), data(I, 550, 113, 212)]].concat();
+        let turns = follow(&all, &TlsFacts::default());
+        let rounds = turns.turns.iter().filter(|turn| turn.exchange == Exchange::Rfb);
+        let times: Vec<u64> =
+            rounds.filter(|turn| turn.by_initiator).map(|turn| turn.round_trip_ns / MS).collect();
+        (times, turns.excluded.0 & Exclusions::SPLIT_FLIGHT != 0)
+    };
+    assert_eq!(rounds(&at_once), (vec![220, 219], false));
+    assert_eq!(rounds(&held_back), (vec![220], true));
+}

@@ -101,6 +101,8 @@ pub(super) struct Watch {
     rdp: bool,
     /// No further lag is taken.
     lags_over: bool,
+    /// What the responder sent last came in pieces, of which an earlier one was acknowledged alone.
+    pieces: bool,
 }
 
 impl Default for Watch {
@@ -119,6 +121,7 @@ impl Default for Watch {
             bytes: 0,
             rdp: false,
             lags_over: false,
+            pieces: false,
         }
     }
 }
@@ -186,6 +189,8 @@ impl Watch {
                 (self.last.0, self.acked.1) = (Slot::of(mark), NOT_YET);
             }
             Peer::Responder => {
+                let again = self.before == Some(Peer::Responder);
+                self.pieces = again && (self.pieces || self.acked.0 != NOT_YET);
                 self.observe_responder(segment, mark, beside);
                 (self.last.1, self.acked.0) = (Slot::of(mark), NOT_YET);
             }
@@ -251,6 +256,8 @@ impl Watch {
         }
     }
 
+    /// A round of questions and answers. Where Nagle's algorithm held back a part of the question
+    /// until the first was acknowledged, and a proxy acknowledges, the answer may be to the first.
     fn observe_round(
         &mut self,
         exchange: Exchange,
@@ -258,7 +265,14 @@ impl Watch {
         segment: &Segment<'_>,
         beside: &mut Beside<'_>,
     ) {
-        if self.answer(exchange, segment, beside) {
+        let answered = match self.pieces && self.before == Some(Peer::Responder) {
+            true => {
+                self.exclude(Exclusions::SPLIT_FLIGHT, beside);
+                true
+            }
+            false => self.answer(exchange, segment, beside),
+        };
+        if answered {
             let left = left.saturating_sub(1);
             self.phase = if left == 0 { Phase::Over } else { Phase::Rounds(exchange, left) };
         }
