@@ -1,4 +1,4 @@
-//! What the sizes of a session's datagrams tell of the path to its initiator, and which of it counts.
+//! What sizes of datagrams tell of the path to the initiator of a session, and which of it counts.
 
 use crate::endpoints::mtu;
 use crate::model::Record;
