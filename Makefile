@@ -23,17 +23,17 @@ torture: deps
 	.ci/seeds
 
 build: deps
-	$(CARGO) build --release --locked
+	$(CARGO) build --release --locked --features parquet
 
 deps:
 	@deploy/install-deps.sh
 
 lint:
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --all-targets --features parquet -- -D warnings
 
 docs:
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --features parquet
 
 bench: deps
 	$(CARGO) bench --locked

@@ -28,6 +28,8 @@ pub mod carve;
 pub mod cli;
 pub mod config;
 pub mod hunt;
+#[cfg(feature = "parquet")]
+pub mod lake;
 pub mod pipeline;
 pub mod report;
 pub mod results;

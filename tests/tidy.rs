@@ -132,7 +132,7 @@ fn may_import(module: &str, other: &str) -> bool {
         _ if STAGES.contains(&module) => GROUND.contains(&other),
         "config" => GROUND.contains(&other),
         "pipeline" => other != "cli",
-        "carve" | "bundle" | "hunt" => other != "cli",
+        "carve" | "bundle" | "hunt" | "lake" => other != "cli",
         "report" => GROUND.contains(&other) || ["config", "results"].contains(&other),
         "tui" => GROUND.contains(&other) || other == "results",
         "results" => GROUND.contains(&other) || other == "config",
@@ -206,7 +206,8 @@ fn stages_do_not_import_other_stages() {
             let ours = STAGES.contains(&other)
                 || GROUND.contains(&other)
                 || [
-                    "config", "pipeline", "report", "results", "carve", "bundle", "hunt", "tui",
+                    "config", "pipeline", "report", "results", "carve", "bundle", "hunt", "lake",
+                    "tui",
                     "cli",
                 ]
                 .contains(&other);

@@ -3,7 +3,7 @@
 //! Owns: names, defaults and help texts. In: the command line. Out: a [`Plan`].
 //! Never: opens any file but the configuration file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::config::live::parse_seconds;
 use crate::config::memory::parse_memory;
@@ -30,6 +30,10 @@ pub(super) struct ReadArgs {
     /// [default: 1000]
     #[arg(long, value_name = "N")]
     max_ratio: Option<usize>,
+    /// Form of the results in the directory of --out: ndjson; parquet: as Parquet as well, by day and
+    /// sensor
+    #[arg(long, value_name = "FORMAT", requires = "out", value_parser = ["ndjson", "parquet"])]
+    format: Option<String>,
     /// Write the report of the results to this file as well: one HTML page
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
@@ -158,6 +162,12 @@ pub(super) struct RunArgs {
 }
 
 impl ReadArgs {
+    /// The directory that gets the results as Parquet, if they are wanted so.
+    pub(super) fn parquet(&self) -> Option<&Path> {
+        let wanted = self.format.as_deref() == Some("parquet");
+        self.common.out.as_deref().filter(|_| wanted)
+    }
+
     /// The plan, and every error in the arguments; a faulty argument keeps its default.
     pub(super) fn plan(&self) -> (Plan, Vec<Error>) {
         let (mut plan, mut errors) = self.common.plan();

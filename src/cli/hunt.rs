@@ -4,27 +4,30 @@
 //! output, the count on standard error. Never: a line changed.
 
 use std::io::{BufWriter, ErrorKind, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::cli::convert;
 use crate::cli::{self, CommandResult, RAN, progress::Bar};
 use crate::config::parse_level;
 use crate::detect::RuleSet;
+use crate::emit::json_schema::Lines;
 use crate::hunt::expression::Expr;
 use crate::hunt::judge::Judge;
 use crate::hunt::parse::parse;
-use crate::hunt::{self, Hunted};
+use crate::hunt::{self, Hunted, Stored};
 use crate::model::alert::Level;
 use crate::model::site_values::SiteValues;
 use crate::model::{Error, units};
 use crate::pipeline::Progress;
 use crate::results::Results;
+use crate::sinks::tables;
 
 /// Arguments of `hunt`.
 #[derive(Debug, clap::Args)]
 pub(super) struct HuntArgs {
-    /// Directories that --out made, or with the sets of a live run
+    /// Directories that --out made, with the sets of a live run, or with tables in Parquet
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
     /// Only lines for which this holds: FIELD OP VALUE, joined by and, or, not, parentheses; they
@@ -61,12 +64,12 @@ enum Table {
 }
 
 impl Table {
-    const fn file(self) -> &'static str {
+    const fn lines(self) -> Lines {
         match self {
-            Table::Sessions => "sessions.ndjson",
-            Table::Endpoints => "endpoints.ndjson",
-            Table::Alerts => "alerts.ndjson",
-            Table::Incidents => "incidents.ndjson",
+            Table::Sessions => Lines::Sessions,
+            Table::Endpoints => Lines::Endpoints,
+            Table::Alerts => Lines::Alerts,
+            Table::Incidents => Lines::Incidents,
         }
     }
 }
@@ -80,9 +83,9 @@ pub(super) fn run(args: &HuntArgs) -> CommandResult {
         Some(judge) => judge.line(value)?.iter().try_for_each(|hit| out.line(hit.as_bytes())),
         None => out.line(line),
     };
-    let (mut bar, file) = (Bar::new(args.quiet), args.table.file());
+    let (mut bar, table) = (Bar::new(args.quiet), args.table.lines());
     let mut tick = |done, all| bar.tick(done, all);
-    let found = hunt::lines(&asked.results, file, asked.filter.as_ref(), &mut each, &mut tick);
+    let found = hunt::lines(&asked.stored, table, asked.filter.as_ref(), &mut each, &mut tick);
     bar.done();
     if out.closed {
         return Ok(RAN);
@@ -90,7 +93,7 @@ pub(super) fn run(args: &HuntArgs) -> CommandResult {
     let found = found.map_err(|error| vec![error])?;
     out.finish()?;
     if found.files == 0 {
-        let error = Error::new(file, "none of the results has it");
+        let error = Error::new(table.name(), "none of the results has them");
         return Err(vec![error.help("read again without --no-sessions, or give another --table")]);
     }
     if !args.quiet {
@@ -122,7 +125,7 @@ fn notes(found: &Hunted, judge: Option<&Judge<'_>>, rules: Option<&RuleSet>) -> 
 
 /// What the arguments ask for.
 struct Asked {
-    results: Vec<Results>,
+    stored: Vec<Stored>,
     filter: Option<Expr>,
     rules: Option<RuleSet>,
     level: Level,
@@ -132,10 +135,10 @@ impl Asked {
     /// Errors: all of the arguments.
     fn of(args: &HuntArgs) -> Result<Asked, Vec<Error>> {
         let mut errors = Vec::new();
-        let mut results = Vec::new();
+        let mut all = Vec::new();
         for run in &args.runs {
-            match Results::open(run) {
-                Ok(result) => results.push(result),
+            match stored(run) {
+                Ok(one) => all.push(one),
                 Err(error) => errors.push(error),
             }
         }
@@ -152,8 +155,22 @@ impl Asked {
         let load = || RuleSet::load(&args.rules_only, &args.rules, &SiteValues::default());
         let rules = judges.then(load).transpose();
         let rules = rules.map_err(|more| errors.extend(more)).unwrap_or_default();
-        if errors.is_empty() { Ok(Asked { results, filter, rules, level }) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(Asked { stored: all, filter, rules, level })
+        } else {
+            Err(errors)
+        }
     }
+}
+
+/// Results, or else a directory with tables of results.
+fn stored(path: &Path) -> Result<Stored, Error> {
+    let results = Results::open(path);
+    let has_tables = || Lines::ALL.iter().any(|of| !tables::files(path, of.name()).is_empty());
+    if results.is_ok() || !has_tables() {
+        return results.map(Stored::Results);
+    }
+    convert::can_write("hunt").map(|()| Stored::Lake(path.to_path_buf()))
 }
 
 /// Standard output, until whoever reads has read enough.

@@ -7,6 +7,7 @@ mod args;
 mod bundle;
 mod carve;
 mod completions;
+mod convert;
 mod demo;
 mod explain;
 mod fields;
@@ -98,6 +99,8 @@ enum Command {
     /// View results in the terminal, of a run that has ended or goes on
     #[cfg(feature = "tui")]
     Top(top::TopArgs),
+    /// Write finished results as Parquet, by day and sensor
+    Convert(convert::ConvertArgs),
     /// Print the lines of finished results for which a filter holds
     Hunt(hunt::HuntArgs),
     /// Show or merge learned baselines of round trips
@@ -145,6 +148,7 @@ pub fn main() -> ExitCode {
         Command::Timeline(args) => timeline::run(&args, style),
         #[cfg(feature = "tui")]
         Command::Top(args) => top::run(&args, style),
+        Command::Convert(args) => convert::run(&args),
         Command::Hunt(args) => hunt::run(&args),
         Command::State(command) => state::run(&command),
         Command::Rules(command) => rules::run(&command),

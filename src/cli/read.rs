@@ -4,6 +4,7 @@
 //! Never: a result of its own.
 
 use crate::cli::args::ReadArgs;
+use crate::cli::convert;
 use crate::cli::progress::Bar;
 use crate::cli::report::Wanted;
 use crate::cli::{self, ALERTS, CommandResult, RAN};
@@ -12,6 +13,7 @@ use crate::pipeline::{self, Outcome, state};
 use crate::report::summary::{InputTotals, Summary};
 use crate::report::terminal::{self, Style};
 use crate::report::{duplicates, spans};
+use crate::results::Results;
 
 /// Runs the command.
 pub(super) fn run(args: &ReadArgs, style: Style) -> CommandResult {
@@ -21,6 +23,9 @@ pub(super) fn run(args: &ReadArgs, style: Style) -> CommandResult {
         errors.extend(pipeline::check(&plan));
         return Err(errors);
     }
+    if args.parquet().is_some() {
+        convert::can_write("--format parquet").map_err(|e| vec![e])?;
+    }
     let summary_shown = plan.output == Output::Summary && !plan.quiet && !plan.lines_to_stdout();
     let wanted = args.report.as_deref().map(|target| Wanted::new(target, &mut plan)).transpose();
     let wanted = wanted.map_err(|e| vec![e])?;
@@ -28,6 +33,10 @@ pub(super) fn run(args: &ReadArgs, style: Style) -> CommandResult {
     let outcome = pipeline::run_until(&plan, &mut Bar::new(plan.quiet), &interrupt)?;
     if let Some(wanted) = wanted {
         wanted.write(plan.quiet).map_err(|e| vec![e])?;
+    }
+    if let Some(dir) = args.parquet() {
+        let results = Results::open(dir).map_err(|e| vec![e])?;
+        convert::write(&[results], dir, plan.quiet).map_err(|e| vec![e])?;
     }
     cli::print_notes(&outcome.remarks);
     let found = !outcome.alerts.is_empty() || !outcome.incidents.is_empty();

@@ -26,6 +26,8 @@ const SETS_MAX: usize = 100_000;
 /// The results below a directory.
 #[derive(Clone, Debug)]
 pub struct Results {
+    /// As it was given.
+    root: PathBuf,
     /// One, or the sets of a live run in the order of their times.
     dirs: Vec<PathBuf>,
 }
@@ -36,7 +38,8 @@ impl Results {
     /// Errors: it is neither.
     pub fn open(path: &Path) -> Result<Results, Error> {
         if path.join("run.json").is_file() {
-            return Ok(Results { dirs: vec![path.to_path_buf()] });
+            let dirs = vec![path.to_path_buf()];
+            return Ok(Results { root: path.to_path_buf(), dirs });
         }
         let what = format!("results in {}", path.display());
         let help = "give a directory that `longhaul read --out` or `longhaul live --out` made";
@@ -49,7 +52,13 @@ impl Results {
         if dirs.is_empty() {
             return Err(refuse("there is no run.json".to_owned()));
         }
-        Ok(Results { dirs })
+        Ok(Results { root: path.to_path_buf(), dirs })
+    }
+
+    /// Whether a path is the directory that was opened.
+    pub fn is_at(&self, path: &Path) -> bool {
+        let own = std::fs::canonicalize(&self.root);
+        own.is_ok_and(|own| std::fs::canonicalize(path).is_ok_and(|path| path == own))
     }
 
     /// The directories, in order.
@@ -145,6 +154,16 @@ const DAMAGED: &str = "the file is not as longhaul wrote it: run again, or resto
 
 fn parse(line: &[u8]) -> Result<Flat, String> {
     Flat::parse(line).map_err(|error| format!("it is no JSON object: {error}"))
+}
+
+/// Calls `each` with the number and the bytes of each line of a file.
+///
+/// Errors: those of reading, of a line that is too long, and of `each`, with file and line.
+pub fn each_line_of(
+    path: &Path,
+    each: &mut impl FnMut(u32, &[u8]) -> Result<(), String>,
+) -> Result<(), Error> {
+    read_lines(path, each)
 }
 
 fn read_lines(

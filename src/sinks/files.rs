@@ -17,6 +17,7 @@ use crate::model::Error;
 use crate::sinks::detached::{Detached, Stdout};
 use crate::sinks::partial::{self, Partial, failed};
 use crate::sinks::room::{self, Room};
+use crate::sinks::tables;
 
 pub use crate::sinks::partial::abandon;
 
@@ -141,6 +142,7 @@ impl OutDir {
         let stale = NAMES.iter().filter(|name| !self.files.iter().any(|file| file.name == **name));
         let stale: Vec<PathBuf> = stale.map(|name| dir.join(name)).collect();
         remove(&dir.join(RUN))?;
+        tables::remove(dir)?;
         sync_dir(dir);
         // The last is taken first.
         self.files.sort_by_key(|file| file.name != RUN);

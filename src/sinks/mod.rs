@@ -15,6 +15,7 @@ pub mod queue;
 pub mod room;
 pub mod spool;
 pub mod stream;
+pub mod tables;
 
 pub use outlets::Outlets;
 pub use queue::Queue;
