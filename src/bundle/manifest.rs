@@ -3,14 +3,15 @@
 //! Owns: the form of manifest.json. In: run.json files, members with hashes. Out: JSON, the same
 //! for the same. Never: a clock, or a path of the machine that packs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::bounded::file;
-use crate::carve::captures::hash_of;
+use crate::carve::captures::{self, hash_of};
+use crate::explain::Flat;
 use crate::model::Error;
 
 /// The version of this form.
@@ -99,7 +100,7 @@ pub struct Member {
 /// What a run was: program, arguments, inputs with hashes, builds of rules, databases and lists.
 ///
 /// Errors: run.json is not as it was written.
-pub fn run(directory: &str, path: &Path) -> Result<Value, Error> {
+pub fn run(directory: &str, path: &Path, captures: &[PathBuf]) -> Result<Value, Error> {
     let refuse = |cause: String| {
         Error::new("result", cause)
             .at(path, 0)
@@ -116,12 +117,16 @@ pub fn run(directory: &str, path: &Path) -> Result<Value, Error> {
     let line = run.get("environment").and_then(|of| of.get("arguments")).cloned();
     out.insert("command_line".to_owned(), line.unwrap_or_default());
     let inputs = run.get("inputs").and_then(Value::as_array).cloned().unwrap_or_default();
-    out.insert("inputs".to_owned(), inputs.iter().map(input).collect());
+    let flat = Flat::parse(&bytes).map_err(|error| refuse(format!("it is no JSON: {error}")))?;
+    let places = captures::whereabouts(&captures::inputs(&flat), captures)?;
+    let places = places.iter().map(Option::as_deref);
+    let all = inputs.iter().zip(places).map(|(of, place)| input(of, place));
+    out.insert("inputs".to_owned(), all.collect());
     Ok(Value::Object(out))
 }
 
 /// An input with its hash: that of the run, else one that is taken now, if the file is there.
-fn input(of: &Value) -> Value {
+fn input(of: &Value, place: Option<&Path>) -> Value {
     let mut out = Map::new();
     for name in ["path", "bytes", "packets", "first", "last", "verdict"] {
         out.insert(name.to_owned(), of.get(name).cloned().unwrap_or_default());
@@ -129,7 +134,7 @@ fn input(of: &Value) -> Value {
     let known = of.get("sha256").filter(|hash| hash.is_string()).cloned();
     let (hash, from) = match known {
         Some(hash) => (hash, "run"),
-        None => match hash_now(of) {
+        None => match place.filter(|_| is_file(of)).and_then(hash_of) {
             Some(hash) => (hash.into(), "bundle"),
             None => (Value::Null, "unknown: the file is not where it was read"),
         },
@@ -139,11 +144,9 @@ fn input(of: &Value) -> Value {
     Value::Object(out)
 }
 
-fn hash_now(of: &Value) -> Option<String> {
-    let path = Path::new(of.get("path")?.as_str()?);
-    let meta = std::fs::metadata(path).ok()?;
-    let same = meta.is_file() && Some(meta.len()) == of.get("bytes")?.as_u64();
-    same.then(|| hash_of(path)).flatten()
+/// Whether it was a file: standard input is nowhere any more.
+fn is_file(of: &Value) -> bool {
+    of.get("path").and_then(Value::as_str).is_some_and(|path| path != "-")
 }
 
 /// A slice that is in the bundle.

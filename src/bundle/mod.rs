@@ -85,7 +85,7 @@ pub fn bundle(
     let mut runs = Vec::new();
     for source in sources.iter().filter(|source| source.name.ends_with("run.json")) {
         let directory = source.name.trim_end_matches("/run.json");
-        runs.push(manifest::run(directory, &source.path).map_err(one)?);
+        runs.push(manifest::run(directory, &source.path, &request.carve.captures).map_err(one)?);
     }
     refuse_overwriting(&sources, &runs, out).map_err(one)?;
     let scratch = Scratch::beside(out).map_err(one)?;

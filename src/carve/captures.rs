@@ -273,6 +273,39 @@ fn hashing(verify: bool) -> HashPolicy {
     if verify { HashPolicy::Always } else { HashPolicy::UpTo(HASH_BYTES_DEFAULT) }
 }
 
+/// A note if hashes were to be compared and the run took none.
+pub fn unhashed(inputs: &[Input], located: &[Located], verify: bool) -> Option<String> {
+    let without = |of: &&Located| inputs.get(of.input).is_some_and(|one| one.sha256.is_none());
+    let count = located.iter().filter(without).count();
+    let first = located.iter().find(without).filter(|_| verify)?;
+    let more = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
+    Some(format!(
+        "--verify has nothing to compare for {}{more}: the run took no hash of it, as it takes \
+         none above 64 MiB without --hash-inputs always; size, packets and times are the same",
+        first.path.display()
+    ))
+}
+
+/// Where the inputs of a run are now: there, or below these directories.
+///
+/// Errors: a directory cannot be searched.
+pub fn whereabouts(inputs: &[Input], captures: &[PathBuf]) -> Result<Vec<Option<PathBuf>>, Error> {
+    let index = if inputs.is_empty() { HashMap::new() } else { below(captures)? };
+    let mut used = HashSet::new();
+    let is_there = |input: &Input| size_of_file(&input.path) == Some(input.bytes);
+    let mut order: Vec<(usize, &Input)> = inputs.iter().enumerate().collect();
+    order.sort_by_key(|(_, input)| !is_there(input));
+    let mut all = vec![None; inputs.len()];
+    for (at, input) in order {
+        let moved = search(&index, input, &mut used);
+        let place = moved.or_else(|| Some(input.path.clone()).filter(|_| is_there(input)));
+        if let Some(slot) = all.get_mut(at) {
+            *slot = place;
+        }
+    }
+    Ok(all)
+}
+
 /// Compares what was read now with what was read then.
 ///
 /// Errors: each capture that differs.

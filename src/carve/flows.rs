@@ -39,6 +39,65 @@ enum Stage {
     Over,
 }
 
+/// The sessions of one pair of ends. Anybody can open many: none is searched one by one.
+#[derive(Default)]
+struct Candidates {
+    numbers: Vec<u32>,
+    by_time: Spans,
+    by_number: Spans,
+}
+
+/// Sessions by the begin of a span.
+#[derive(Default)]
+struct Spans {
+    /// Begin, latest end of this and all before, end, session.
+    rows: Vec<(u64, u64, u64, u32)>,
+}
+
+impl Candidates {
+    fn order(&mut self, flows: &[Flow], window: Nanos) {
+        let sessions = self.numbers.iter().filter_map(|at| Some((*at, flows.get(*at as usize)?)));
+        let sessions: Vec<(u32, &Session)> =
+            sessions.map(|(at, flow)| (at, &flow.session)).collect();
+        let times = sessions.iter().map(|(at, session)| {
+            let (start, end) = session.span;
+            (start.since(DISORDER).0, end.plus(DISORDER).plus(window).0, *at)
+        });
+        self.by_time = Spans::of(times.collect());
+        let numbers = sessions.iter().map(|(at, session)| {
+            let (_, first, last) = session.place;
+            // Ordinals saturate: behind the last of them the time decides.
+            match last < u64::from(u32::MAX) {
+                true => (first, last, *at),
+                false => (0, u64::MAX, *at),
+            }
+        });
+        self.by_number = Spans::of(numbers.collect());
+    }
+}
+
+impl Spans {
+    fn of(mut all: Vec<(u64, u64, u32)>) -> Spans {
+        all.sort_unstable();
+        let mut latest = 0;
+        let rows = all.into_iter().map(|(begin, end, at)| {
+            latest = latest.max(end);
+            (begin, latest, end, at)
+        });
+        Spans { rows: rows.collect() }
+    }
+
+    /// The sessions whose span a value is in.
+    fn holding(&self, value: u64) -> impl Iterator<Item = u32> {
+        let end = self.rows.partition_point(|(begin, ..)| *begin <= value);
+        let begun = self.rows.get(..end).unwrap_or_default().iter().rev();
+        begun
+            .take_while(move |(_, latest, ..)| *latest >= value)
+            .filter(move |(_, _, end, _)| *end >= value)
+            .map(|(.., at)| *at)
+    }
+}
+
 /// A session and what was seen of it.
 struct Flow {
     session: Session,
@@ -49,7 +108,7 @@ struct Flow {
 /// The sessions wanted.
 pub struct Flows {
     flows: Vec<Flow>,
-    by_pair: HashMap<Pair, Vec<u32>, RandomState>,
+    by_pair: HashMap<Pair, Candidates, RandomState>,
     /// A bit for each shard that a session may be on: most packets are on no such shard.
     shards: u64,
     span: (Nanos, Nanos),
@@ -86,8 +145,11 @@ impl Flows {
             let (start, end) = if is_backwards { any } else { session.span };
             all.span = (all.span.0.min(start), all.span.1.max(end));
             let number = u32::try_from(all.flows.len()).unwrap_or(u32::MAX);
-            all.by_pair.entry(Pair::of_session(&session, point)).or_default().push(number);
+            all.by_pair.entry(Pair::of_session(&session, point)).or_default().numbers.push(number);
             all.flows.push(Flow { session, packets: 0, stage: Stage::Nothing });
+        }
+        for candidates in all.by_pair.values_mut() {
+            candidates.order(&all.flows, all.window);
         }
         let slack = DISORDER.plus(all.window);
         all.span = (all.span.0.since(slack), all.span.1.plus(slack));
@@ -132,8 +194,8 @@ impl Flows {
         let packet = &decoded.packet;
         let all = self.by_pair.get(&Pair::of_packet(packet))?;
         let is_copy = packet.flags.has(PacketFlags::DUPLICATE);
-        let holds = |flow: &&u32| {
-            let Some(flow) = self.flows.get(**flow as usize) else { return false };
+        let holds = |flow: &u32| {
+            let Some(flow) = self.flows.get(*flow as usize) else { return false };
             let session = &flow.session;
             let (start, end) = session.span;
             let end = if is_copy { end.plus(self.window) } else { end };
@@ -147,7 +209,11 @@ impl Flows {
             };
             in_place && self.is_scope(session, decoded) && is_kind(session, packet)
         };
-        all.iter().find(holds).map(|flow| *flow as usize)
+        // In a single file the ordinal tells; a copy may come behind its session's last packet.
+        let by_number = all.by_number.holding(number).filter(|_| self.is_single);
+        let by_time = all.by_time.holding(packet.time.0).filter(|_| !self.is_single || is_copy);
+        let found = by_number.chain(by_time).filter(holds).min();
+        found.map(|flow| flow as usize)
     }
 
     /// Whether tags that are part of the key fit.
@@ -249,5 +315,45 @@ impl Pair {
         let (lower, upper) = if a <= b { (a, b) } else { (b, a) };
         let FlowKey { transport, version, point, .. } = *key;
         Pair { lower, upper, transport, version, point }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_hold_what_a_search_one_by_one_finds() {
+        let mut seed = 7u64;
+        let mut random = |below: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) % below
+        };
+        for _ in 0..200 {
+            let all: Vec<(u64, u64, u32)> = (0..random(30) as u32)
+                .map(|at| {
+                    let begin = random(100);
+                    (begin, begin + random(20), at)
+                })
+                .collect();
+            let spans = Spans::of(all.clone());
+            for value in 0..125 {
+                let mut have: Vec<u32> = spans.holding(value).collect();
+                have.sort_unstable();
+                let holds = |(begin, end, _): &&(u64, u64, u32)| (*begin..=*end).contains(&value);
+                let want: Vec<u32> = all.iter().filter(holds).map(|(.., at)| *at).collect();
+                assert_eq!(have, want, "{value} in {all:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_session_of_many_is_found_without_all_others() {
+        let all: Vec<(u64, u64, u32)> =
+            (0..100_000u64).map(|n| (n * 10, n * 10 + 5, n as u32)).collect();
+        let spans = Spans::of(all);
+        let begun = spans.rows.partition_point(|(begin, ..)| *begin <= 500_003);
+        let looked = spans.rows[..begun].iter().rev().take_while(|row| row.1 >= 500_003).count();
+        assert_eq!((looked, spans.holding(500_003).collect::<Vec<_>>()), (1, vec![50_000]));
     }
 }

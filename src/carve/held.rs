@@ -41,8 +41,9 @@ impl Held {
         bytes: &[u8],
         comments: Vec<Vec<u8>>,
     ) {
-        self.bytes += bytes.len() + size_of::<HeldFrame>();
-        self.frames.push_back(HeldFrame { file, meta, bytes: bytes.to_vec(), comments, id });
+        let frame = HeldFrame { file, meta, bytes: bytes.to_vec(), comments, id };
+        self.bytes += frame.heap();
+        self.frames.push_back(frame);
         while self.bytes > BYTES {
             let Some(oldest) = self.frames.pop_front() else { return };
             self.gone(&oldest);
@@ -70,6 +71,52 @@ impl Held {
     }
 
     fn gone(&mut self, frame: &HeldFrame) {
-        self.bytes = self.bytes.saturating_sub(frame.bytes.len() + size_of::<HeldFrame>());
+        self.bytes = self.bytes.saturating_sub(frame.heap());
+    }
+}
+
+impl HeldFrame {
+    /// Bytes that it takes.
+    fn heap(&self) -> usize {
+        let comments = self.comments.iter().map(|one| one.len() + size_of::<Vec<u8>>());
+        size_of::<HeldFrame>() + self.bytes.len() + comments.sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Addr, Grain, LinkType, Nanos, Trust};
+
+    #[test]
+    fn comments_count_in_the_bound() {
+        let addr = Addr::from(std::net::IpAddr::from([192, 0, 2, 1]));
+        let meta = FrameMeta {
+            time: Nanos(0),
+            link: LinkType(1),
+            at: 0,
+            captured: 100,
+            wire_len: 100,
+            number: 1,
+            interface: 0,
+            grain: Grain::default(),
+            trust: Trust::Believed,
+        };
+        let mut held = Held::default();
+        for id in 0..64 {
+            let id = FragmentId {
+                src: addr,
+                dst: addr,
+                id,
+                scope: 0,
+                point: 0,
+                protocol: 17,
+                version: 4,
+            };
+            held.add(id, (0, meta), &[0; 100], vec![vec![b'x'; 65_000]; 2]);
+        }
+        // Without the comments all 64 would be within a mebibyte.
+        assert!((4..10).contains(&held.frames.len()), "{}", held.frames.len());
+        assert!(held.bytes <= BYTES);
     }
 }

@@ -77,9 +77,7 @@ pub fn carve_all(
     let shape = captures::Shape::of(&run, options.verify)?;
     let mut all: Vec<Result<Carved, Error>> = Vec::with_capacity(orders.len());
     let (mut slices, mut of) = (Vec::new(), Vec::new());
-    for (id, out) in orders.iter().take(AT_ONCE) {
-        refuse_overwriting(results, &inputs, out).map_err(one)?;
-        let wanted = find::find(results, id).and_then(|event| wanted::of(results, &event));
+    for ((id, out), wanted) in orders.iter().zip(sessions_of(results, &inputs, orders)?) {
         let wanted = match wanted {
             Ok(wanted) => wanted,
             Err(error) => {
@@ -104,11 +102,13 @@ pub fn carve_all(
     let reading = frames::Reading { inputs: &inputs, located: &located, shape: &shape };
     let reports = frames::copy(&reading, &mut slices, progress).map_err(one)?;
     captures::check(&inputs, &located, &reports)?;
+    let unhashed = captures::unhashed(&inputs, &located, options.verify);
     for (slice, (place, id)) in slices.into_iter().zip(places) {
         let Some(Ok(carved)) = all.get_mut(place) else { continue };
         carved.packets = slice.out.packets();
         carved.without = slice.flows.without_packets();
         carved.files = located.len() as u64;
+        carved.notes.extend(unhashed.clone());
         if carved.packets > 0 {
             slice.out.finish().map_err(one)?;
         } else if let Some(carved) = all.get_mut(place) {
@@ -116,6 +116,34 @@ pub fn carve_all(
         }
     }
     Ok(all)
+}
+
+/// The sessions of each event, with one pass over the lines of sessions for all.
+fn sessions_of(
+    results: &Results,
+    inputs: &[captures::Input],
+    orders: &[Order<'_>],
+) -> Result<Vec<Result<wanted::Wanted, Error>>, Vec<Error>> {
+    let one = |error: Error| vec![error];
+    let mut asked = Vec::new();
+    let mut refused = Vec::new();
+    for (id, out) in orders.iter().take(AT_ONCE) {
+        refuse_overwriting(results, inputs, out).map_err(one)?;
+        let event = find::find(results, id).and_then(|event| wanted::asked(results, &event));
+        match event {
+            Ok(event) => {
+                asked.push(event);
+                refused.push(None);
+            }
+            Err(error) => refused.push(Some(error)),
+        }
+    }
+    let mut found = wanted::of(results, asked).map_err(one)?.into_iter();
+    let each = |(error, (id, _)): (Option<Error>, &Order<'_>)| match error {
+        Some(error) => Err(error),
+        None => found.next().unwrap_or_else(|| Err(none_found(id))),
+    };
+    Ok(refused.into_iter().zip(orders).map(each).collect())
 }
 
 fn none_found(id: &str) -> Error {

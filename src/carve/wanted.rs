@@ -4,10 +4,11 @@
 //! event. Out: sessions with keys, times and comments. Never: more sessions than a cap, or one
 //! left out without a note.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use memchr::memmem::Finder;
 use serde::Deserialize;
 
 use crate::explain::Flat;
@@ -82,10 +83,18 @@ struct Endpoint {
     claim: Rc<str>,
 }
 
-/// The sessions of an event.
+/// An event, and what it claims of which sessions.
+pub struct Asked {
+    id: String,
+    title: String,
+    notes: Vec<String>,
+    claims: Claims,
+}
+
+/// What an event asks for.
 ///
-/// Errors: no sessions were written, or those of the event are missing.
-pub fn of(results: &Results, event: &Event) -> Result<Wanted, Error> {
+/// Errors: it has no packets of its own.
+pub fn asked(results: &Results, event: &Event) -> Result<Asked, Error> {
     let line = event.line();
     let id = line.text("event.id").unwrap_or_default().to_owned();
     let mut claims = Claims::default();
@@ -111,30 +120,117 @@ pub fn of(results: &Results, event: &Event) -> Result<Wanted, Error> {
             format!("longhaul: packets behind {}", claim(line))
         }
     };
-    let Found { sessions, sums } = sessions(results, &claims, &id)?;
-    let found: BTreeSet<&str> = sessions.iter().map(|session| session.id.as_str()).collect();
-    let missing = claims.by_id.keys().filter(|id| !found.contains(id.as_str())).count();
-    if missing > 0 {
-        notes.push(format!(
-            "{missing} sessions that the evidence names have no line in sessions.ndjson (an \
-             earlier run, or a cap): their packets are not in the slice"
-        ));
+    Ok(Asked { id, title: short(&title), notes, claims })
+}
+
+/// The sessions of events, in one pass over the lines of sessions.
+///
+/// Errors: no sessions were written. Of one event: its own are missing, or too many.
+pub fn of(results: &Results, asked: Vec<Asked>) -> Result<Vec<Result<Wanted, Error>>, Error> {
+    let mut found: Vec<Found> = asked.iter().map(|_| Found::default()).collect();
+    let sieve = Sieve::of(&asked);
+    let files = results.each_line("sessions.ndjson", |bytes| {
+        if !sieve.lets_through(bytes) {
+            return Ok(());
+        }
+        let read: Result<Head<'_>, _> = serde_json::from_slice(bytes);
+        let head = read.map_err(|error| format!("it is no session: {error}"))?;
+        let mut line = None;
+        for (of, found) in asked.iter().zip(&mut found).filter(|(of, _)| of.claims.may_be(&head)) {
+            let line = match &line {
+                Some(line) => line,
+                None => line.insert(
+                    Flat::parse(bytes).map_err(|error| format!("it is no JSON object: {error}"))?,
+                ),
+            };
+            found.add(&of.claims, &head, line)?;
+        }
+        Ok(())
+    })?;
+    if let (0, Some(first)) = (files, asked.first()) {
+        return Err(Error::new(format!("event {}", first.id), "no sessions were written")
+            .help("read the captures again without --no-sessions, into a directory"));
     }
-    if sessions.is_empty() {
-        let help = "the packets are with the run in which the sessions were written";
-        let cause = match sums {
-            0 => "none of its sessions has a line in sessions.ndjson",
-            _ => "sessions.ndjson has only sums of its sessions, of which no packet is told apart",
-        };
-        return Err(Error::new(format!("event {id}"), cause).help(help));
+    Ok(asked.into_iter().zip(found).map(|(of, found)| of.wanted(found)).collect())
+}
+
+/// Tells most lines that nobody asks for without reading them as JSON: that takes most of the time.
+struct Sieve {
+    /// Ids that are asked for.
+    ids: HashSet<Vec<u8>>,
+    /// Addresses that are, as lines have them.
+    addresses: Vec<Finder<'static>>,
+}
+
+impl Sieve {
+    /// More addresses take as long as reading the line.
+    const ADDRESSES_MAX: usize = 16;
+
+    fn of(asked: &[Asked]) -> Sieve {
+        let ids = asked.iter().flat_map(|of| of.claims.by_id.keys());
+        let ends = asked.iter().flat_map(|of| &of.claims.endpoints);
+        let texts: BTreeSet<String> = ends.map(|end| format!("\"{}\"", end.ip)).collect();
+        let finder = |text: &String| Finder::new(text.as_bytes()).into_owned();
+        let ids = ids.map(|id| id.clone().into_bytes()).collect();
+        Sieve { ids, addresses: texts.iter().map(finder).collect() }
     }
-    if sums > 0 {
-        notes.push(format!(
-            "{sums} sums of unanswered sessions have no frames here: a sum does not say which are \
-             its own"
-        ));
+
+    /// Whether a line may be asked for. One that does not look like ours is.
+    fn lets_through(&self, line: &[u8]) -> bool {
+        let Some(id) = own_id(line) else { return true };
+        self.ids.contains(id)
+            || self.addresses.len() > Sieve::ADDRESSES_MAX
+            || self.addresses.iter().any(|one| one.find(line).is_some())
     }
-    Ok(Wanted { title: short(&title), sessions, notes })
+}
+
+/// The `event.id` of a line that is as this program writes it: `event` has no object inside.
+fn own_id(line: &[u8]) -> Option<&[u8]> {
+    const EVENT: &[u8] = b"\"event\":{";
+    const ID: &[u8] = b"\"id\":\"";
+    let event = line.get(memchr::memmem::find(line, EVENT)? + EVENT.len()..)?;
+    let event = event.get(..memchr::memchr2(b'{', b'}', event)?)?;
+    let id = event.get(memchr::memmem::find(event, ID)? + ID.len()..)?;
+    let id = id.get(..memchr::memchr(b'"', id)?)?;
+    id.iter().all(u8::is_ascii_hexdigit).then_some(id)
+}
+
+impl Asked {
+    /// With its sessions.
+    fn wanted(mut self, found: Found) -> Result<Wanted, Error> {
+        let Found { sessions, sums, beyond, .. } = found;
+        let refuse = |cause: &str| Error::new(format!("event {}", self.id), cause);
+        if beyond {
+            let cause = format!("the event has more than {SESSIONS_MAX} sessions");
+            return Err(refuse(&cause).help("take the id of one of its alerts"));
+        }
+        let known: BTreeSet<&str> = sessions.iter().map(|session| session.id.as_str()).collect();
+        let missing = self.claims.by_id.keys().filter(|id| !known.contains(id.as_str())).count();
+        if missing > 0 {
+            self.notes.push(format!(
+                "{missing} sessions that the evidence names have no line in sessions.ndjson (an \
+                 earlier run, or a cap): their packets are not in the slice"
+            ));
+        }
+        if sessions.is_empty() {
+            let help = "the packets are with the run in which the sessions were written";
+            let cause = match sums {
+                0 => "none of its sessions has a line in sessions.ndjson",
+                _ => {
+                    "sessions.ndjson has only sums of its sessions, of which no packet is told \
+                     apart"
+                }
+            };
+            return Err(refuse(cause).help(help));
+        }
+        if sums > 0 {
+            self.notes.push(format!(
+                "{sums} sums of unanswered sessions have no frames here: a sum does not say which \
+                 are its own"
+            ));
+        }
+        Ok(Wanted { title: self.title, sessions, notes: self.notes })
+    }
 }
 
 fn of_incident(
@@ -263,30 +359,34 @@ struct HeadEnd {
 }
 
 /// Sessions, and the number of sums that are about the same.
+#[derive(Default)]
 struct Found {
     sessions: Vec<Session>,
+    places: HashMap<String, usize>,
     sums: u64,
+    /// There are more than a slice may have.
+    beyond: bool,
 }
 
-fn sessions(results: &Results, claims: &Claims, id: &str) -> Result<Found, Error> {
-    let (mut found, mut sums): (Vec<Session>, u64) = (Vec::new(), 0);
-    let mut places: HashMap<String, usize> = HashMap::new();
-    let files = results.each_line("sessions.ndjson", |bytes| {
-        let read: Result<Head<'_>, _> = serde_json::from_slice(bytes);
-        let head = read.map_err(|error| format!("it is no session: {error}"))?;
-        let by_id = claims.by_id.get(head.event.id);
-        if by_id.is_none() && !claims.endpoints.iter().any(|of| of.is_end_of(&head)) {
-            return Ok(());
-        }
-        let line = Flat::parse(bytes).map_err(|error| format!("it is no JSON object: {error}"))?;
+impl Claims {
+    /// Whether a session may be among those claimed.
+    fn may_be(&self, head: &Head<'_>) -> bool {
+        self.by_id.contains_key(head.event.id) || self.endpoints.iter().any(|of| of.is_end_of(head))
+    }
+}
+
+impl Found {
+    /// Adds a session, if it is claimed.
+    fn add(&mut self, claims: &Claims, head: &Head<'_>, line: &Flat) -> Result<(), String> {
         if head.event.action == Some(SUMMED) {
-            let span = span(&line)?;
-            sums += u64::from(claims.endpoints.iter().any(|of| of.holds(&head, span)));
+            let span = span(line)?;
+            self.sums += u64::from(claims.endpoints.iter().any(|of| of.holds(head, span)));
             return Ok(());
         }
-        let mut session = session(&line)?;
+        let by_id = claims.by_id.get(head.event.id);
+        let mut session = session(line)?;
         session.claims.extend(by_id.into_iter().flatten().cloned());
-        let of_endpoints = claims.endpoints.iter().filter(|of| of.holds(&head, session.span));
+        let of_endpoints = claims.endpoints.iter().filter(|of| of.holds(head, session.span));
         let more: Vec<Rc<str>> = of_endpoints.map(|of| Rc::clone(&of.claim)).collect();
         if by_id.is_none() && more.is_empty() {
             return Ok(());
@@ -294,24 +394,20 @@ fn sessions(results: &Results, claims: &Claims, id: &str) -> Result<Found, Error
         let new = more.into_iter().filter(|claim| !session.claims.contains(claim));
         let new: Vec<Rc<str>> = new.collect();
         session.claims.extend(new);
-        let place = places.get(&session.id).copied();
-        if let Some(known) = place.and_then(|at| found.get_mut(at)) {
+        let place = self.places.get(&session.id).copied();
+        if let Some(known) = place.and_then(|at| self.sessions.get_mut(at)) {
             // A later line of a session that lasted says all that an earlier one did.
             *known = session;
             return Ok(());
         }
-        if found.len() >= SESSIONS_MAX {
-            return Err(format!("the event has more than {SESSIONS_MAX} sessions"));
+        if self.sessions.len() >= SESSIONS_MAX {
+            self.beyond = true;
+            return Ok(());
         }
-        places.insert(session.id.clone(), found.len());
-        found.push(session);
+        self.places.insert(session.id.clone(), self.sessions.len());
+        self.sessions.push(session);
         Ok(())
-    })?;
-    if files == 0 {
-        return Err(Error::new(format!("event {id}"), "no sessions were written")
-            .help("read the captures again without --no-sessions, into a directory"));
     }
-    Ok(Found { sessions: found, sums })
 }
 
 impl Endpoint {

@@ -38,7 +38,7 @@ fn wanted(id: &str, with_session: bool) -> Result<Wanted, Error> {
     std::fs::write(folder.path().join("alerts.ndjson"), format!("{alert}\n")).unwrap();
     std::fs::write(folder.path().join("sessions.ndjson"), lines).unwrap();
     let results = Results::open(folder.path())?;
-    of(&results, &find(&results, id)?)
+    of(&results, vec![asked(&results, &find(&results, id)?)?])?.remove(0)
 }
 
 #[test]
@@ -54,5 +54,22 @@ fn sums_alone_are_refused_in_their_own_words() {
     for id in [ALERT, SUM] {
         let error = wanted(id, false).unwrap_err();
         assert!(error.cause.contains("sum") && error.help.is_some(), "{error}");
+    }
+}
+
+#[test]
+fn only_lines_of_ours_are_told_by_their_ids() {
+    let id =
+        |line: &str| own_id(line.as_bytes()).map(|id| String::from_utf8_lossy(id).into_owned());
+    assert_eq!(id(r#"{"x":1,"event":{"kind":"event","id":"b2b2"},"y":{}}"#), Some("b2b2".into()));
+    for other in [
+        r#"{"event":{"inner":{},"id":"b2b2"}}"#,
+        r#"{"event":{"kind":"event"},"z":{"id":"b2b2"}}"#,
+        r#"{"event": {"id": "b2b2"}}"#,
+        r#"{"event":{"id":"b2\u0062"}}"#,
+        r#"{"message":"\"event\":{\"id\":\"b2\""}"#,
+        "",
+    ] {
+        assert_eq!(id(other), None, "{other}");
     }
 }
