@@ -207,8 +207,7 @@ fn stages_do_not_import_other_stages() {
                 || GROUND.contains(&other)
                 || [
                     "config", "pipeline", "report", "results", "carve", "bundle", "hunt", "lake",
-                    "tui",
-                    "cli",
+                    "tui", "cli",
                 ]
                 .contains(&other);
             if ours && !may_import(&source.module, other) {

@@ -128,15 +128,46 @@ impl MergedSource {
         for spec in specs {
             merged.probe(spec, &mut probing);
         }
+        merged.admit_all(probing);
+        merged
+    }
+
+    /// Adds inputs that were not there before, in the order of [`MergedSource::open`] behind the
+    /// others. One that begins before what was read already is read all the same, and counted as
+    /// late.
+    pub fn add(&mut self, specs: Vec<InputSpec>) {
+        let bytes = specs.iter().map(InputSpec::size).fold(0, u64::saturating_add);
+        self.bytes_total = self.bytes_total.saturating_add(bytes);
+        let pool = BlockPool::new(PROBE_BYTES, 1);
+        let mut probing = Probing { keep: false, pool, found: Vec::with_capacity(specs.len()) };
+        for spec in specs {
+            self.probe(spec, &mut probing);
+        }
+        self.admit_all(probing);
+        self.closed.make_contiguous().sort_unstable();
+    }
+
+    /// Inputs with packets so far: the next one gets this index.
+    pub fn sources(&self) -> usize {
+        self.inputs.len()
+    }
+
+    /// All inputs so far, with those of which nothing could be read.
+    pub fn inputs(&self) -> usize {
+        let open = self.inputs.iter().filter(|input| input.source.is_some()).count();
+        self.reports.len() + self.closed.len() + open
+    }
+
+    fn admit_all(&mut self, probing: Probing) {
         let mut probed = probing.found;
         probed.sort_by(|a, b| {
             let path = a.spec.path.as_os_str().cmp(b.spec.path.as_os_str());
             (a.first.time, a.size).cmp(&(b.first.time, b.size)).then(path)
         });
-        for (file, input) in (0..=u16::MAX).zip(probed) {
-            merged.admit(file, input);
+        let next = u16::try_from(self.inputs.len()).unwrap_or(u16::MAX);
+        for (file, input) in (next..=u16::MAX).zip(probed) {
+            self.admit(file, input);
         }
-        merged
     }
 
     fn probe(&mut self, spec: InputSpec, probing: &mut Probing) {

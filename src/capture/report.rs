@@ -86,6 +86,11 @@ pub struct FileReport {
 }
 
 impl FileReport {
+    /// Whether a signal ended it before its end.
+    pub fn is_interrupted(&self) -> bool {
+        self.verdict == Verdict::Interrupted
+    }
+
     /// The report of a file that could not be opened.
     pub fn unreadable(path: &Path, reason: String) -> FileReport {
         FileReport::unread(path, Verdict::Unreadable, reason)

@@ -4,13 +4,14 @@
 //! Never: opens any file but the configuration file.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::config::live::parse_seconds;
 use crate::config::memory::parse_memory;
 use crate::config::updates::parse_updates;
 use crate::config::{
-    HashInputs, Output, Plan, PointBy, SessionLines, WORKERS_MAX, WORKERS_UNASKED, bounded, file,
-    learn_days, parse_level, sensor_name,
+    Following, HashInputs, Output, Plan, PointBy, SessionLines, WORKERS_MAX, WORKERS_UNASKED,
+    bounded, file, learn_days, parse_level, sensor_name,
 };
 use crate::model::Error;
 
@@ -18,8 +19,14 @@ use crate::model::Error;
 #[derive(Debug, clap::Args)]
 pub(super) struct ReadArgs {
     /// Capture files, directories (read recursively), or `-` for standard input
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "follow", value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Then go on with the files that come into this directory, until SIGINT or SIGTERM
+    #[arg(long, value_name = "DIR")]
+    follow: Option<PathBuf>,
+    /// A file of --follow is read once it was not written to for so long [default: 60s]
+    #[arg(long, value_name = "TIME", requires = "follow")]
+    settle: Option<String>,
     /// Which inputs were captured at the same point
     #[arg(long, value_name = "dir|file", value_parser = ["dir", "file"])]
     point_by: Option<String>,
@@ -30,8 +37,7 @@ pub(super) struct ReadArgs {
     /// [default: 1000]
     #[arg(long, value_name = "N")]
     max_ratio: Option<usize>,
-    /// Form of the results in the directory of --out: ndjson; parquet: as Parquet as well, by day and
-    /// sensor
+    /// Form of the results in the directory of --out: ndjson; or parquet, which is written as well
     #[arg(long, value_name = "FORMAT", requires = "out", value_parser = ["ndjson", "parquet"])]
     format: Option<String>,
     /// Write the report of the results to this file as well: one HTML page
@@ -161,6 +167,9 @@ pub(super) struct RunArgs {
     quiet: bool,
 }
 
+/// Tools that capture write at least once a minute, where there is anything to write.
+const SETTLE_S: u64 = 60;
+
 impl ReadArgs {
     /// The directory that gets the results as Parquet, if they are wanted so.
     pub(super) fn parquet(&self) -> Option<&Path> {
@@ -178,6 +187,16 @@ impl ReadArgs {
             }
         }
         plan.inputs.clone_from(&self.paths);
+        if let Some(dir) = &self.follow {
+            let given = self.settle.as_deref().map_or(Some(SETTLE_S), parse_seconds);
+            let settle = Duration::from_secs(given.unwrap_or(SETTLE_S));
+            plan.follow = Some(Following { dir: dir.clone(), settle });
+            if given.is_none() {
+                let word = self.settle.as_deref().unwrap_or_default();
+                let error = Error::new("--settle", format!("`{word}` is no span"));
+                errors.push(error.help("give a span such as 10s or 2m"));
+            }
+        }
         plan.point_by = match self.point_by.as_deref() {
             Some("dir") => PointBy::Dir,
             Some("file") => PointBy::File,

@@ -70,7 +70,8 @@ pub(super) fn can_write(what: &str) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::new(what, "this build of longhaul has no Parquet").help(
-        "build it with: cargo build --release --features parquet; packages and `make build` have it",
+        "build it with: cargo build --release --features parquet; packages and `make build` have \
+         it",
     ))
 }
 

@@ -8,7 +8,7 @@ use crate::cli::convert;
 use crate::cli::progress::Bar;
 use crate::cli::report::Wanted;
 use crate::cli::{self, ALERTS, CommandResult, RAN};
-use crate::config::Output;
+use crate::config::{Output, Plan};
 use crate::pipeline::{self, Outcome, state};
 use crate::report::summary::{InputTotals, Summary};
 use crate::report::terminal::{self, Style};
@@ -29,7 +29,7 @@ pub(super) fn run(args: &ReadArgs, style: Style) -> CommandResult {
     let summary_shown = plan.output == Output::Summary && !plan.quiet && !plan.lines_to_stdout();
     let wanted = args.report.as_deref().map(|target| Wanted::new(target, &mut plan)).transpose();
     let wanted = wanted.map_err(|e| vec![e])?;
-    let interrupt = pipeline::interrupts::install(first_signal).map_err(|e| vec![e])?;
+    let interrupt = pipeline::interrupts::install(signalled(&plan)).map_err(|e| vec![e])?;
     let outcome = pipeline::run_until(&plan, &mut Bar::new(plan.quiet), &interrupt)?;
     if let Some(wanted) = wanted {
         wanted.write(plan.quiet).map_err(|e| vec![e])?;
@@ -57,11 +57,13 @@ pub(super) fn run(args: &ReadArgs, style: Style) -> CommandResult {
     Ok(if alerted { ALERTS } else { RAN })
 }
 
-/// The message after the first signal.
-fn first_signal() {
-    cli::print_notes(&[
-        "interrupted: finishing with what was read; a second signal ends at once".to_owned()
-    ]);
+/// Says the message after the first signal.
+fn signalled(plan: &Plan) -> impl Fn() + Send + 'static {
+    let text = match plan.follow {
+        None => "interrupted: finishing with what was read; a second signal ends at once",
+        Some(_) => "finishing with the files that were read; a second signal ends at once",
+    };
+    move || cli::print_notes(&[text.to_owned()])
 }
 
 /// Builds the summary.

@@ -11,6 +11,7 @@ pub mod updates;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::model::sink::SinkPlan;
 use crate::model::site_values::SiteValues;
@@ -196,11 +197,22 @@ pub struct ConfigLines {
     pub likelihood: Option<(PathBuf, u32)>,
 }
 
+/// A directory whose files are read as they come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Following {
+    /// The directory.
+    pub dir: PathBuf,
+    /// How long a file must not have been written to.
+    pub settle: Duration,
+}
+
 /// All settings of a run, checked.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Capture files, directories, `-`.
     pub inputs: Vec<PathBuf>,
+    /// A directory whose files are read as they come.
+    pub follow: Option<Following>,
     /// A compiled-in capture, by name, instead of `inputs`.
     pub embedded: Option<(&'static str, &'static [u8])>,
     /// How inputs map to capture points.
@@ -299,6 +311,7 @@ impl Default for Plan {
     fn default() -> Plan {
         Plan {
             inputs: Vec::new(),
+            follow: None,
             embedded: None,
             point_by: PointBy::All,
             workers: 1,

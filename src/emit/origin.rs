@@ -1,24 +1,32 @@
 //! The run in each line: the sensor's name, and the names of the inputs.
 //!
 //! Owns: `observer`, and `longhaul.packets.file`. In: the sensor's name, the paths of the inputs as
-//! given. Out: JSON made once per run. Never: a host name.
+//! given. Out: JSON made once per input. Never: a host name.
 
 use std::path::Path;
+use std::sync::{PoisonError, RwLock};
 
 use crate::emit::json::put_string;
 
 /// The parts that all lines of a run share.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Origin {
     sensor: Box<str>,
-    files: Vec<Box<str>>,
+    /// Grows while a directory is followed: a name is there before the first packet of its file.
+    files: RwLock<Vec<Box<str>>>,
 }
 
 impl Origin {
     /// A sensor of this name; its input files or interfaces, by the index that records carry.
     pub fn new<'a>(sensor: &str, inputs: impl IntoIterator<Item = &'a Path>) -> Origin {
         let files = inputs.into_iter().map(|path| json_string(&path.to_string_lossy())).collect();
-        Origin { sensor: json_string(sensor), files }
+        Origin { sensor: json_string(sensor), files: RwLock::new(files) }
+    }
+
+    /// Adds the next input.
+    pub fn add(&self, input: &Path) {
+        let name = json_string(&input.to_string_lossy());
+        self.files.write().unwrap_or_else(PoisonError::into_inner).push(name);
     }
 
     /// The sensor's name as a JSON string.
@@ -34,7 +42,8 @@ impl Origin {
 
     /// The name of an input as a JSON string; the index as text if no input has it.
     pub(super) fn file(&self, index: u16) -> String {
-        let name = self.files.get(usize::from(index)).map(|name| name.to_string());
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        let name = files.get(usize::from(index)).map(|name| name.to_string());
         name.unwrap_or_else(|| format!("\"{index}\""))
     }
 }

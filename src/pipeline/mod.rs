@@ -12,6 +12,7 @@ mod correlator;
 pub(crate) mod decap_config;
 pub mod delivery;
 mod findings;
+mod follow;
 pub mod forwarder;
 mod gauges;
 mod heartbeat;
@@ -240,6 +241,10 @@ fn run_all(
     let mut delivery = Delivery::start(plan, None).map_err(|e| vec![e])?;
     let reader = Reader::new(&prepared, Decoder::new(prepared.decode));
     let origin = reader.origin(plan);
+    let reader = match &plan.follow {
+        Some(following) => reader.following(following, &prepared, &origin),
+        None => reader,
+    };
     let format: Arc<dyn Format> = Arc::new(Ecs(Arc::clone(&origin)));
     let mut outlets = opened.with(delivery.sinks(&format, &to_user())).outlets(&format);
     let remarks = outlets.remarks();
@@ -249,8 +254,10 @@ fn run_all(
     let mut outcome = work.go(|| reader.run(dispatcher, progress))?;
     progress.done();
     outcome.old_lists = prepared.old_lists(outcome.span.map(|(_, last)| last));
-    outcome.remarks = remarks;
-    outcome.interrupted = interrupt.is_requested();
+    outcome.remarks.extend(remarks);
+    // A signal is how following a directory ends; it cuts something off only if a file was open.
+    outcome.interrupted = interrupt.is_requested()
+        && (plan.follow.is_none() || outcome.files.iter().any(FileReport::is_interrupted));
     outcome.warnings = warnings::of(plan, &prepared, &outcome.answer());
     if !outcome.anything_readable() {
         return Err(nothing_readable(&outcome.files));
@@ -359,7 +366,7 @@ fn conclude(
         copies: read.copies,
         warnings: Vec::new(),
         interrupted: false,
-        remarks: Vec::new(),
+        remarks: read.ended.into_iter().map(|why| format!("following ended: {why}")).collect(),
         shown: Vec::new(),
         learned: findings.learned,
         state,

@@ -4,7 +4,8 @@
 //! Out: files under their final names, all at once at the end. Never: a partial file that looks
 //! finished.
 
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -311,9 +312,11 @@ fn sensor(plan: &Plan, prepared: &Prepared) -> Sensor {
 
 /// The file reports, each with its index in records.
 fn inputs(run: &RunFacts<'_>) -> Value {
+    let indices: HashMap<&Path, usize> =
+        run.names.iter().enumerate().rev().map(|(at, name)| (name.as_path(), at)).collect();
     let report = |file: &FileReport| {
         let mut value = serde_json::to_value(file).unwrap_or(Value::Null);
-        let index = run.names.iter().position(|name| *name == file.path);
+        let index = indices.get(file.path.as_path());
         if let (Some(object), Some(index)) = (value.as_object_mut(), index) {
             object.insert("file".to_owned(), json!(index));
         }

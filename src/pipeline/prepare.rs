@@ -87,9 +87,9 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared, Vec<Error>> {
     let mut errors = Vec::new();
     let inputs = match plan.embedded {
         Some((name, bytes)) => Ok(vec![InputSpec::embedded(name, bytes)]),
-        None => {
-            some_there(&plan.inputs).and_then(|()| expand_inputs(&plan.inputs).map_err(|e| vec![e]))
-        }
+        None => some_there(&plan.inputs)
+            .and_then(|()| can_follow(plan))
+            .and_then(|()| expand_inputs(&plan.inputs).map_err(|e| vec![e])),
     };
     let inputs = keep(inputs, &mut errors);
     let rules = keep(RuleSet::load(&plan.rules_only, &plan.rules, &plan.site_values), &mut errors);
@@ -152,6 +152,15 @@ fn some_there(paths: &[PathBuf]) -> Result<(), Vec<Error>> {
     };
     let errors: Vec<Error> = paths.iter().filter_map(missing).collect();
     if errors.len() == paths.len() && !errors.is_empty() { Err(errors) } else { Ok(()) }
+}
+
+/// A directory to follow is there from the beginning.
+fn can_follow(plan: &Plan) -> Result<(), Vec<Error>> {
+    let Some(follow) = &plan.follow else { return Ok(()) };
+    fs::read_dir(&follow.dir).map(drop).map_err(|cause| {
+        let what = format!("--follow {}", follow.dir.display());
+        vec![Error::new(what, cause.to_string()).help("name a directory that can be read")]
+    })
 }
 
 fn load_enrich(plan: &Plan) -> Result<EnrichData, Vec<Error>> {

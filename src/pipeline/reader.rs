@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::capture::block::BLOCK_BYTES;
 use crate::capture::filter::FilterSet;
 use crate::capture::{Block, BlockPool, Drops, FileReport, FrameMeta, LiveSource, MergedSource};
-use crate::config::{Plan, PointBy};
+use crate::config::{Following, Plan, PointBy};
 use crate::decode::{Decoded, Decoder, Reject, Subframes, TunnelSet};
 use crate::dispatch::{Duplicates, FrameContext, WorkerGone};
 use crate::emit::Origin;
@@ -19,6 +19,7 @@ use crate::identity::{eapol_offset, has_identity_data};
 use crate::model::{CopyReport, Counter, Counters, Error, Frame, Nanos, Packet, Stamp, Trust};
 use crate::pipeline::clock::{Clock, Watch};
 use crate::pipeline::decap_config::tunnels_of;
+use crate::pipeline::follow::Follow;
 use crate::pipeline::prepare::{Points, Prepared, print_secret};
 use crate::pipeline::progress::Progress;
 use crate::pipeline::reader_bindings::{ReaderBindings, ToWorkers};
@@ -38,6 +39,9 @@ pub(super) struct Reader {
     clock: Clock,
     /// In a live run: which times are believed.
     watch: Option<Watch>,
+    /// Where more files may come from, once all are read.
+    follow: Option<Follow>,
+    points: Points,
     pub(super) intake: Intake,
 }
 
@@ -86,6 +90,8 @@ pub(super) struct ReaderReport {
     pub(super) span: Option<(Nanos, Nanos)>,
     /// Duplicate statistics, if duplicates were looked for.
     pub(super) copies: Option<CopyReport>,
+    /// Why following a directory ended without a signal.
+    pub(super) ended: Option<String>,
 }
 
 impl Reader {
@@ -96,13 +102,13 @@ impl Reader {
             MergedSource::open(prepared.inputs.clone(), &pool, prepared.read_options.clone());
         let mut points = Points::default();
         let files = (0..=u16::MAX).map_while(|file| Some((file, source.path(file)?)));
-        let points = files.map(|(file, path)| points.of(prepared.point_by, file, path)).collect();
+        let numbers = files.map(|(file, path)| points.of(prepared.point_by, file, path)).collect();
         // The expression was checked when the run was prepared.
         let filter = prepared.filter.as_deref().and_then(|text| FilterSet::new(text).ok());
         let tunnels = tunnels(prepared, (0..=u16::MAX).map_while(|file| source.path(file)));
         let source = Source::Files(Box::new(source));
-        let intake = Intake { filter, ..Intake::new(prepared, decoder, points, tunnels) };
-        Reader::over(source, intake)
+        let intake = Intake { filter, ..Intake::new(prepared, decoder, numbers, tunnels) };
+        Reader { points, ..Reader::over(source, intake) }
     }
 
     /// A reader over interfaces, each a capture point of its own if the plan says so. The filter is
@@ -120,7 +126,19 @@ impl Reader {
     fn over(source: Source, intake: Intake) -> Reader {
         let clock = Clock::new(Timeouts::default().longest().saturating_add(2));
         let watch = matches!(source, Source::Live(_)).then(Watch::default);
-        Reader { source, clock, watch, intake }
+        Reader { source, clock, watch, follow: None, points: Points::default(), intake }
+    }
+
+    /// Goes on with the files that come into a directory.
+    pub(super) fn following(
+        mut self,
+        plan: &Following,
+        prepared: &Prepared,
+        origin: &Arc<Origin>,
+    ) -> Reader {
+        let points = std::mem::take(&mut self.points);
+        self.follow = Some(Follow::new(plan, prepared, origin, points));
+        self
     }
 
     /// The facts about the run in every line: the sensor, and the inputs by index.
@@ -137,16 +155,32 @@ impl Reader {
         progress: &mut dyn Progress,
     ) -> Result<ReaderReport, Error> {
         let mut frames = 0u64;
-        while let Some((file, meta)) = self.source.next() {
-            self.read_frame(file, &meta, &mut dispatcher).map_err(worker_gone)?;
-            frames += 1;
-            if frames.is_multiple_of(FRAMES_PER_TICK)
-                && let Source::Files(files) = &self.source
-            {
-                progress.tick(files.bytes_read(), files.bytes_total());
+        loop {
+            while let Some((file, meta)) = self.source.next() {
+                self.read_frame(file, &meta, &mut dispatcher).map_err(worker_gone)?;
+                frames += 1;
+                if frames.is_multiple_of(FRAMES_PER_TICK)
+                    && let Source::Files(files) = &self.source
+                {
+                    progress.tick(files.bytes_read(), files.bytes_total());
+                }
+            }
+            if !self.more(&mut dispatcher)? {
+                return self.finish(dispatcher);
             }
         }
-        self.finish(dispatcher)
+    }
+
+    /// All files are read: waits for more, if there may be some.
+    fn more(&mut self, dispatcher: &mut ToWorkers) -> Result<bool, Error> {
+        let (Some(follow), Source::Files(files)) = (&mut self.follow, &mut self.source) else {
+            return Ok(false);
+        };
+        dispatcher.flush().map_err(worker_gone)?;
+        let Some(points) = follow.more(files) else { return Ok(false) };
+        self.intake.points.extend(points);
+        follow.extend(&mut self.intake.tunnels, files);
+        Ok(true)
     }
 
     /// The input has ended: returns the reader's results.
@@ -170,7 +204,8 @@ impl Reader {
             }
         };
         let copies = self.intake.copies.map(Duplicates::finish);
-        Ok(ReaderReport { counters: tally.counters, files, names, span, copies })
+        let ended = self.follow.as_ref().and_then(Follow::ended).map(str::to_owned);
+        Ok(ReaderReport { counters: tally.counters, files, names, span, copies, ended })
     }
 
     /// Sends a watermark to every worker. If nothing is left to read, time advances without
