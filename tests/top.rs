@@ -98,6 +98,37 @@ fn a_signal_gives_the_terminal_back_and_so_does_an_interrupt() {
 }
 
 #[test]
+fn a_view_whose_terminal_is_gone_ends() {
+    // With and without a signal about that.
+    for ignore in ["", "trap '' HUP;"] {
+        let Some(mut tmux) = Tmux::new("screen") else { return };
+        let dir = demo();
+        tmux.run_after(ignore, &format!("{LONGHAUL} top {}", result(&dir)));
+        tmux.wait("the run has ended");
+        let process = tmux.process();
+        tmux.end_server();
+        tmux::wait_for("its end", || !tmux.is_alive(&process));
+    }
+}
+
+#[test]
+fn a_view_at_rest_takes_no_time() {
+    let Some(mut tmux) = Tmux::new("screen") else { return };
+    let dir = demo();
+    tmux.run(&format!("{LONGHAUL} top {}", result(&dir)));
+    tmux.wait("the run has ended");
+    let spent = || {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", tmux.process())).unwrap();
+        let times = stat.rsplit(')').next().unwrap().split_whitespace().skip(11).take(2);
+        times.map(|ticks| ticks.parse::<u64>().unwrap()).sum::<u64>()
+    };
+    let before = spent();
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    // Hundredths of a second.
+    assert!(spent() - before <= 15, "{} of 300", spent() - before);
+}
+
+#[test]
 fn a_run_is_shown_while_it_writes_and_when_it_has_ended() {
     let Some(mut tmux) = Tmux::new("tmux-256color") else { return };
     let dir = demo();

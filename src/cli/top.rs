@@ -19,7 +19,7 @@ use crate::results::tail::{Look, News, Tail};
 use crate::results::{Results, find};
 use crate::tui::board::{Board, State};
 use crate::tui::page;
-use crate::tui::screen::Palette;
+use crate::tui::screen::{Keyboard, Palette};
 use crate::tui::view::View;
 
 /// How often new lines are looked for.
@@ -62,7 +62,8 @@ pub(super) fn run(args: &TopArgs, style: Style) -> CommandResult {
     let known = Arc::clone(&board);
     let explain: Explain = Arc::new(move |id| explain_of(&root, sets, &known, id));
     let stop = stop_at_signals().map_err(one)?;
-    let shown = show(&board, &mut View::new(false), palette, (&explain, &stop));
+    let terminal = (Keyboard::open().map_err(|e| one(failed(&e)))?, palette);
+    let shown = show(&board, &mut View::new(false), terminal, (&explain, &stop));
     // The thread ends with the process if it is just reading.
     drop(end);
     shown.map_err(|e| one(failed(&e)))?;

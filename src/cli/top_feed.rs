@@ -19,7 +19,7 @@ use crate::model::Error;
 use crate::sandbox::{self, Confinement};
 use crate::tui::board::{Board, State};
 use crate::tui::page;
-use crate::tui::screen::{Palette, Screen};
+use crate::tui::screen::{Keyboard, Palette};
 use crate::tui::view::View;
 
 /// A longer line is none of ours.
@@ -28,9 +28,9 @@ const LINE_BYTES_MAX: u64 = 16 << 20;
 /// Shows the lines on standard input until they end, or a key ends that.
 pub(super) fn run(title: &Path, user: Option<&str>, palette: Palette) -> Result<(), Error> {
     let failed = |cause: io::Error| Error::new("terminal", cause.to_string());
-    let lines = terminal_for_input().map_err(failed)?;
+    let lines = io::stdin().as_fd().try_clone_to_owned().map(File::from).map_err(failed)?;
+    let keyboard = Keyboard::open().map_err(failed)?;
     let stop = stop_at_signals()?;
-    Screen::prepare().map_err(failed)?;
     if let Some(user) = user {
         let user = user.to_owned();
         let confinement = Confinement { user, terminal: true, ..Confinement::default() };
@@ -47,15 +47,7 @@ pub(super) fn run(title: &Path, user: Option<&str>, palette: Palette) -> Result<
     }
     let known = Arc::clone(&board);
     let explain: Explain = Arc::new(move |id| page::explain(&lock(&known), id));
-    show(&board, &mut View::new(true), palette, (&explain, &stop)).map_err(failed)
-}
-
-/// Standard input becomes the terminal, whose keys are read there; what it was is returned.
-fn terminal_for_input() -> io::Result<File> {
-    let lines = io::stdin().as_fd().try_clone_to_owned()?;
-    let terminal = File::options().read(true).write(true).open("/dev/tty")?;
-    nix::unistd::dup2_stdin(terminal)?;
-    Ok(File::from(lines))
+    show(&board, &mut View::new(true), (keyboard, palette), (&explain, &stop)).map_err(failed)
 }
 
 /// Reads until the run has ended, and ends the view then.

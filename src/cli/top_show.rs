@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::model::Error;
 use crate::tui::board::Board;
 use crate::tui::page;
-use crate::tui::screen::{Palette, Screen, restore};
+use crate::tui::screen::{Keyboard, Palette, Screen, restore};
 use crate::tui::view::{Action, View};
 
 /// How long a key is waited for before the screen is drawn again if something has changed.
@@ -45,7 +45,7 @@ pub(super) fn stop_at_signals() -> Result<Arc<AtomicBool>, Error> {
 pub(super) fn show(
     board: &Shared,
     view: &mut View,
-    palette: Palette,
+    (keyboard, palette): (Keyboard, Palette),
     (explain, stop): (&Explain, &AtomicBool),
 ) -> std::io::Result<()> {
     let before = Arc::new(std::panic::take_hook());
@@ -55,29 +55,25 @@ pub(super) fn show(
         restore();
         said(info);
     }));
-    let mut screen = Screen::open(palette)?;
+    let mut screen = Screen::open(keyboard, palette)?;
     let (mut drawn, mut is_due) = (0, true);
     while !stop.load(Ordering::Relaxed) {
         let is_asking = view.is_asking();
-        if is_due || is_asking || lock(board).changes != drawn {
+        if is_due || is_asking || screen.has_changed() || lock(board).changes != drawn {
             let board = lock(board);
             drawn = board.changes;
             screen.draw(&board, view)?;
         }
-        is_due = is_asking;
-        let wait = if is_asking { WAIT_BRIEFLY } else { WAIT };
-        // A sequence of keys is drawn once.
-        let mut next = screen.key(wait)?;
-        while let Some(key) = next {
-            is_due = true;
-            let Some(key) = key else { break };
+        // It waits here each time: so much is drawn in a second at most, beside what keys ask for.
+        let keys = screen.keys(if is_asking { WAIT_BRIEFLY } else { WAIT })?;
+        is_due = is_asking || !keys.is_empty();
+        for key in keys {
             let action = view.key(key, &lock(board));
             match action {
                 Action::Draw => {}
                 Action::Quit => return Ok(()),
                 Action::Ask(id, answer) => ask(explain, id, answer),
             }
-            next = screen.key(Duration::ZERO)?;
         }
     }
     Ok(())

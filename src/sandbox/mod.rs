@@ -36,7 +36,7 @@ pub struct Confinement {
     pub sockets: Vec<RawFd>,
     /// It is there to send: system calls are not limited, and there is no step for them.
     pub sends: bool,
-    /// It shows something in a terminal, whose modes it changes and whose keys it waits for.
+    /// It shows something in a terminal, whose modes it changes.
     pub terminal: bool,
 }
 

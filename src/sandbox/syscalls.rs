@@ -130,13 +130,8 @@ const OPTIONS: [(i32, i32); 2] =
 /// into a terminal.
 const REQUESTS: [u64; 4] = [libc::SIOCGIFINDEX, libc::SIOCGIFFLAGS, libc::TCGETS, libc::TIOCGWINSZ];
 
-/// What a view in a terminal needs beside that: the terminal's modes, and waiting for its keys.
-const MODES: [u64; 6] =
-    [libc::TCGETS2, libc::TCSETS, libc::TCSETSW, libc::TCSETSF, libc::TCSETS2, libc::TIOCGWINSZ];
-#[cfg(target_arch = "x86_64")]
-const KEYS: &[libc::c_long] = &[libc::SYS_epoll_pwait, libc::SYS_epoll_wait];
-#[cfg(not(target_arch = "x86_64"))]
-const KEYS: &[libc::c_long] = &[libc::SYS_epoll_pwait];
+/// What a view in a terminal needs beside that: the terminal's modes.
+const MODES: [u64; 5] = [libc::TCGETS2, libc::TCSETS, libc::TCSETSW, libc::TCSETSF, libc::TCSETS2];
 
 /// fcntl commands. Not `F_DUPFD`: a duplicate has another number.
 const CONTROLS: [i32; 4] = [libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL];
@@ -229,7 +224,6 @@ fn rules(sockets: &[RawFd], process: u32) -> Built<Rules> {
 
 /// Adds what a view in a terminal needs.
 fn with_terminal(rules: &mut Rules) -> Built<()> {
-    rules.extend(KEYS.iter().map(|call| (*call, Vec::new())));
     let requests = REQUESTS.into_iter().chain(MODES);
     rules.insert(libc::SYS_ioctl, any(requests.map(|request| vec![equal(1, request)]))?);
     Ok(())

@@ -5,6 +5,7 @@ pub mod board;
 mod counts;
 mod draw;
 mod history;
+mod keys;
 mod lists;
 pub mod page;
 mod paint;

@@ -2,19 +2,17 @@
 //!
 //! Owns: raw mode, the alternate screen. In: cells, bytes of keys. Out: escape sequences that any
 //! terminal of the kind of xterm, tmux, screen and the Linux console takes. Never: a terminal left
-//! as it is used here: whoever drops the screen gets it as it was.
+//! as it is used here, whoever ends that; or a wait for the keys of a terminal that is gone.
 
-use std::io::{self, BufWriter, Stdout, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crossterm::cursor::{Hide, MoveTo, Show};
-use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use crossterm::style::{Attribute, Print, SetAttribute};
-use crossterm::terminal::{
-    Clear, ClearType as Part, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
-    enable_raw_mode,
-};
-use crossterm::{execute, queue};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use ratatui_core::backend::{Backend, ClearType, WindowSize};
 use ratatui_core::buffer::Cell;
 use ratatui_core::layout::{Position, Size};
@@ -23,67 +21,145 @@ use ratatui_core::terminal::Terminal;
 
 use super::board::Board;
 use super::draw::draw;
+use super::keys;
 pub use super::paint::Palette;
 use super::view::{Key, View};
 
 /// A screen of 80 columns and 24 rows, where the terminal does not say.
 const USUAL: Size = Size { width: 80, height: 24 };
 
+/// The alternate screen (xterm's 1049), empty, without a cursor.
+const ENTER: &str = "\u{1b}[?1049h\u{1b}[?25l\u{1b}[2J";
+/// Terminals that have no other screen keep an empty one.
+const LEAVE: &str = "\u{1b}[0m\u{1b}[2J\u{1b}[H\u{1b}[?1049l\u{1b}[?25h";
+
+/// After the byte that Escape and sequences begin with, how long the rest is waited for.
+const REST: Duration = Duration::from_millis(25);
+/// Most bytes of keys that are read at once.
+const KEYS_MAX: usize = 512;
+
+/// The terminal in use and its modes before.
+static TAKEN: Mutex<Option<(Arc<File>, Termios)>> = Mutex::new(None);
+
+/// Where keys come from.
+#[derive(Debug)]
+pub struct Keyboard(Arc<File>);
+
+impl Keyboard {
+    /// Standard input, or the terminal of the process if that is something else. Afterwards no
+    /// file need be opened.
+    pub fn open() -> io::Result<Keyboard> {
+        let stdin = io::stdin();
+        let terminal = if stdin.is_terminal() {
+            File::from(stdin.as_fd().try_clone_to_owned()?)
+        } else {
+            File::options().read(true).write(true).open("/dev/tty")?
+        };
+        Ok(Keyboard(Arc::new(terminal)))
+    }
+
+    /// Waits for bytes. Errors: the terminal is gone.
+    fn has_bytes(&self, within: Duration) -> io::Result<bool> {
+        let mut asked = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+        let within = PollTimeout::try_from(within).unwrap_or(PollTimeout::ZERO);
+        match poll(&mut asked, within) {
+            // A signal, which whoever calls looks at.
+            Err(Errno::EINTR) => return Ok(false),
+            result => result?,
+        };
+        let [answer] = asked;
+        let events = answer.revents().unwrap_or(PollFlags::POLLERR);
+        if events.intersects(PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL) {
+            return Err(gone());
+        }
+        Ok(events.contains(PollFlags::POLLIN))
+    }
+
+    /// Adds what has been typed. Errors: the terminal is gone.
+    fn read(&self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        let mut some = [0; KEYS_MAX];
+        match nix::unistd::read(&self.0, &mut some) {
+            Ok(0) => Err(gone()),
+            Ok(len) => {
+                bytes.extend_from_slice(some.get(..len).unwrap_or_default());
+                Ok(())
+            }
+            Err(Errno::EINTR | Errno::EAGAIN) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn gone() -> io::Error {
+    io::Error::new(io::ErrorKind::BrokenPipe, "it is gone")
+}
+
 /// The terminal in use.
 pub struct Screen {
     terminal: Terminal<Cells<BufWriter<Stdout>>>,
+    keyboard: Keyboard,
     palette: Palette,
+    /// Its size at the last drawing.
+    drawn: Size,
 }
 
 impl Screen {
-    /// Prepares the terminal's keys, before anything is shown: afterwards no file need be opened.
-    pub fn prepare() -> io::Result<()> {
-        event::poll(Duration::ZERO).map(drop)
-    }
-
     /// Takes the terminal.
-    pub fn open(palette: Palette) -> io::Result<Screen> {
-        let terminal = Terminal::new(Cells(BufWriter::new(io::stdout())))?;
-        let screen = Screen { terminal, palette };
-        enable_raw_mode()?;
-        execute!(io::stdout(), EnterAlternateScreen, Hide, Clear(Part::All))?;
-        Ok(screen)
+    pub fn open(keyboard: Keyboard, palette: Palette) -> io::Result<Screen> {
+        let before = tcgetattr(&keyboard.0)?;
+        let mut raw = before.clone();
+        cfmakeraw(&mut raw);
+        let known = (Arc::clone(&keyboard.0), before);
+        *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
+        let taken = tcsetattr(&keyboard.0, SetArg::TCSANOW, &raw).map_err(io::Error::from);
+        let taken = taken.and_then(|()| write_now(ENTER));
+        let terminal = taken.and_then(|()| Terminal::new(Cells(BufWriter::new(io::stdout()))));
+        terminal
+            .map(|terminal| Screen { terminal, keyboard, palette, drawn: Size::ZERO })
+            .inspect_err(|_| restore())
     }
 
     /// Shows the board.
     pub fn draw(&mut self, board: &Board, view: &mut View) -> io::Result<()> {
         let palette = self.palette;
+        self.drawn = self.terminal.size()?;
         self.terminal.draw(|frame| draw(frame.buffer_mut(), board, view, palette)).map(drop)
     }
 
-    /// The next key within a time. `Some(None)`: the screen has another size.
-    pub fn key(&mut self, within: Duration) -> io::Result<Option<Option<Key>>> {
-        match event::poll(within) {
-            Ok(true) => Ok(match event::read()? {
-                Event::Key(key) if key.kind != KeyEventKind::Release => key_of(key).map(Some),
-                Event::Resize(..) => Some(None),
-                _ => None,
-            }),
-            Ok(false) => Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Some(None)),
-            Err(error) => Err(error),
+    /// The keys that are pressed within a time.
+    ///
+    /// Errors: the terminal is gone.
+    pub fn keys(&mut self, within: Duration) -> io::Result<Vec<Key>> {
+        let mut bytes = Vec::new();
+        if self.keyboard.has_bytes(within)? {
+            self.keyboard.read(&mut bytes)?;
+            if keys::is_begun(&bytes) && self.keyboard.has_bytes(REST)? {
+                self.keyboard.read(&mut bytes)?;
+            }
         }
+        Ok(keys::of(&bytes))
+    }
+
+    /// Whether the terminal has another size than at the last drawing.
+    pub fn has_changed(&self) -> bool {
+        self.terminal.size().unwrap_or(USUAL) != self.drawn
     }
 }
 
-/// Gives the terminal back; a second time nothing happens that can be seen.
+fn write_now(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
+
+/// Gives the terminal back, once.
 pub fn restore() {
-    // Nothing can be done about a terminal that takes nothing any more. Those that have no other
-    // screen keep an empty one.
-    drop(execute!(
-        io::stdout(),
-        SetAttribute(Attribute::Reset),
-        Clear(Part::All),
-        MoveTo(0, 0),
-        LeaveAlternateScreen,
-        Show
-    ));
-    drop(disable_raw_mode());
+    let taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some((terminal, before)) = taken {
+        // Nothing can be done for a terminal that takes nothing any more.
+        drop(write_now(LEAVE));
+        let _ = tcsetattr(&terminal, SetArg::TCSAFLUSH, &before);
+    }
 }
 
 impl Drop for Screen {
@@ -92,42 +168,20 @@ impl Drop for Screen {
     }
 }
 
-fn key_of(key: KeyEvent) -> Option<Key> {
-    let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
-    Some(match key.code {
-        KeyCode::Char('c' | 'd') if is_control => Key::Interrupt,
-        KeyCode::Char('h') if is_control => Key::Backspace,
-        KeyCode::Char(_) if is_control => return None,
-        KeyCode::Char(c) => Key::Char(c),
-        KeyCode::Up => Key::Up,
-        KeyCode::Down => Key::Down,
-        KeyCode::PageUp => Key::PageUp,
-        KeyCode::PageDown => Key::PageDown,
-        KeyCode::Home => Key::Home,
-        KeyCode::End => Key::End,
-        KeyCode::Tab | KeyCode::Right => Key::Next,
-        KeyCode::BackTab | KeyCode::Left => Key::Before,
-        KeyCode::Enter => Key::Enter,
-        KeyCode::Esc => Key::Escape,
-        KeyCode::Backspace => Key::Backspace,
-        _ => return None,
-    })
-}
-
 /// Cells as escape sequences.
 struct Cells<W: Write>(W);
 
 impl<W: Write> Cells<W> {
     /// Foreground and attributes of the cells that follow; backgrounds are not used.
     fn become_style(&mut self, cell: &Cell) -> io::Result<()> {
-        queue!(self.0, SetAttribute(Attribute::Reset))?;
-        for (modifier, attribute) in [
-            (Modifier::BOLD, Attribute::Bold),
-            (Modifier::DIM, Attribute::Dim),
-            (Modifier::REVERSED, Attribute::Reverse),
+        self.0.write_all(b"\x1b[0m")?;
+        for (modifier, code) in [
+            (Modifier::BOLD, &b"\x1b[1m"[..]),
+            (Modifier::DIM, b"\x1b[2m"),
+            (Modifier::REVERSED, b"\x1b[7m"),
         ] {
             if cell.modifier.contains(modifier) {
-                queue!(self.0, SetAttribute(attribute))?;
+                self.0.write_all(code)?;
             }
         }
         // Of the first eight colours (ECMA-48 8.3.117), which every terminal knows.
@@ -142,6 +196,13 @@ impl<W: Write> Cells<W> {
     }
 }
 
+impl<W: Write> Cells<W> {
+    /// Rows and columns of the terminal begin with 1.
+    fn go(&mut self, (x, y): (u16, u16)) -> io::Result<()> {
+        write!(self.0, "\u{1b}[{};{}H", u32::from(y) + 1, u32::from(x) + 1)
+    }
+}
+
 impl<W: Write> Backend for Cells<W> {
     type Error = io::Error;
 
@@ -153,7 +214,7 @@ impl<W: Write> Backend for Cells<W> {
         let mut next = None;
         for (x, y, cell) in content {
             if next != Some((x, y)) {
-                queue!(self.0, MoveTo(x, y))?;
+                self.go((x, y))?;
             }
             // A wide character moves the cursor farther: then it is moved again.
             next = cell.symbol().is_ascii().then(|| (x.saturating_add(1), y));
@@ -161,17 +222,17 @@ impl<W: Write> Backend for Cells<W> {
             if style.replace(wanted) != Some(wanted) {
                 self.become_style(cell)?;
             }
-            queue!(self.0, Print(cell.symbol()))?;
+            self.0.write_all(cell.symbol().as_bytes())?;
         }
-        queue!(self.0, SetAttribute(Attribute::Reset))
+        self.0.write_all(b"\x1b[0m")
     }
 
     fn hide_cursor(&mut self) -> io::Result<()> {
-        queue!(self.0, Hide)
+        self.0.write_all(b"\x1b[?25l")
     }
 
     fn show_cursor(&mut self) -> io::Result<()> {
-        queue!(self.0, Show)
+        self.0.write_all(b"\x1b[?25h")
     }
 
     fn get_cursor_position(&mut self) -> io::Result<Position> {
@@ -180,24 +241,21 @@ impl<W: Write> Backend for Cells<W> {
 
     fn set_cursor_position<P: Into<Position>>(&mut self, position: P) -> io::Result<()> {
         let Position { x, y } = position.into();
-        queue!(self.0, MoveTo(x, y))
+        self.go((x, y))
     }
 
     fn clear(&mut self) -> io::Result<()> {
-        queue!(self.0, Clear(Part::All))
+        self.0.write_all(b"\x1b[2J")
     }
 
     fn clear_region(&mut self, part: ClearType) -> io::Result<()> {
-        queue!(
-            self.0,
-            Clear(match part {
-                ClearType::All => Part::All,
-                ClearType::AfterCursor => Part::FromCursorDown,
-                ClearType::BeforeCursor => Part::FromCursorUp,
-                ClearType::CurrentLine => Part::CurrentLine,
-                ClearType::UntilNewLine => Part::UntilNewLine,
-            })
-        )
+        self.0.write_all(match part {
+            ClearType::All => b"\x1b[2J",
+            ClearType::AfterCursor => b"\x1b[0J",
+            ClearType::BeforeCursor => b"\x1b[1J",
+            ClearType::CurrentLine => b"\x1b[2K",
+            ClearType::UntilNewLine => b"\x1b[0K",
+        })
     }
 
     fn size(&self) -> io::Result<Size> {

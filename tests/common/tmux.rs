@@ -12,6 +12,16 @@ use tempfile::TempDir;
 /// How long something is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Waits until something is so.
+#[track_caller]
+pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
+    let late = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < late, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// A server with one window of 80 columns and 24 rows, in which a shell waits.
 pub struct Tmux {
     dir: TempDir,
@@ -44,8 +54,13 @@ impl Tmux {
     /// Starts a command; a shell stays after it, whose settings of the terminal are kept before and
     /// after.
     pub fn run(&mut self, command: &str) {
+        self.run_after("", command);
+    }
+
+    /// The same after other commands of the shell.
+    pub fn run_after(&mut self, first: &str, command: &str) {
         let script = format!(
-            "export TERM={term}; stty -a > {before}; echo a line before\n\
+            "{first} export TERM={term}; stty -a > {before}; echo a line before\n\
              sh -c 'echo $$ > {pid}; exec env {command}'\n\
              echo ended with $? > {end}; stty -a > {after}\nsleep 60\n",
             term = self.term,
@@ -144,10 +159,33 @@ impl Tmux {
     }
 }
 
+impl Tmux {
+    /// The terminal goes away.
+    pub fn end_server(&mut self) {
+        if std::mem::take(&mut self.is_running) {
+            self.tmux(&["kill-server"]);
+        }
+    }
+
+    /// Whether a process is ours and runs.
+    pub fn is_alive(&self, process: &str) -> bool {
+        let of = std::fs::read_link(format!("/proc/{process}/exe")).unwrap_or_default();
+        !process.is_empty() && of.file_name().is_some_and(|name| name == "longhaul")
+    }
+}
+
 impl Drop for Tmux {
     fn drop(&mut self) {
-        if self.is_running {
-            self.tmux(&["kill-server"]);
+        self.end_server();
+        // A program that has outlived its terminal must not outlive the test.
+        let pid = std::fs::read_to_string(self.file("pid")).unwrap_or_default();
+        let late = Instant::now() + Duration::from_secs(5);
+        while self.is_alive(pid.trim()) {
+            if Instant::now() > late {
+                drop(Command::new("kill").args(["-KILL", pid.trim()]).status());
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 }

@@ -122,3 +122,17 @@ fn a_view_that_stands_still_stops_no_packet() {
     signal("-CONT");
     wait_for("the end of the view", || !Path::new(&format!("/proc/{view}")).exists());
 }
+
+#[test]
+fn a_run_whose_terminal_is_gone_ends_with_whole_files() {
+    let (Some(net), Some(mut tmux)) = (Net::new(1), Tmux::new("tmux-256color")) else { return };
+    let (dir, out) = scratch();
+    start(&mut tmux, dir.path(), &format!("--out {out}"));
+    net.send_paced("b0", &forty(), 1);
+    tmux.wait("Packets    40");
+    let process = tmux.process();
+    let [view] = &children(&process)[..] else { panic!("one process") };
+    tmux.end_server();
+    wait_for("the end of both", || !tmux.is_alive(&process) && !tmux.is_alive(view));
+    assert_eq!(lines(&file(&out, "sessions.ndjson")).len(), 40);
+}
