@@ -94,18 +94,19 @@ impl Names {
                 false => Err(TOO_MANY_POINTERS),
             };
         }
-        let (mut here, mut octets, mut labels) = (offset, 1, 0);
+        let mut r = from(message, offset);
+        let behind = |r: &Reader<'_>| place(message.len() - r.left());
+        let (mut octets, mut labels) = (1, 0);
         let mut course = loop {
             self.step()?;
-            match piece(message, here)? {
-                Piece::Label(label, next) => {
+            match piece(&mut r)? {
+                Piece::Label(label) => {
                     octets += label.len() + 1;
                     labels += 1;
-                    here = next;
                 }
                 Piece::End => {
-                    let end = place(here + 1)?;
-                    let at = place(here)?;
+                    let end = behind(&r)?;
+                    let at = end.saturating_sub(1);
                     break Course { at, end, behind: end, steps: 1, octets: 1, pointers: 0 };
                 }
                 // Always back, before all that the name has so far: so there is no loop.
@@ -113,7 +114,7 @@ impl Names {
                     let mut course = self.course(message, to, pointers - 1)?;
                     course.pointers += 1;
                     course.steps += u8::from(labels > 0);
-                    course.behind = place(here + 2)?;
+                    course.behind = behind(&r)?;
                     course.end = course.end.max(course.behind);
                     break course;
                 }
@@ -142,22 +143,24 @@ fn place(offset: usize) -> Result<u16, WireError> {
     u16::try_from(offset).map_err(|_| WireError::Malformed(Fault::Length, "message length"))
 }
 
-/// The element at an offset of a name.
+/// The next element of a name.
 enum Piece<'a> {
-    Label(&'a [u8], usize),
+    Label(&'a [u8]),
     Pointer(usize),
     End,
 }
 
-fn piece(message: &[u8], at: usize) -> Result<Piece<'_>, WireError> {
-    let mut r = Reader::new(message.get(at..).unwrap_or_default());
+/// Reads from an offset of a message on.
+fn from(message: &[u8], offset: usize) -> Reader<'_> {
+    Reader::new(message.get(offset..).unwrap_or_default())
+}
+
+#[inline]
+fn piece<'a>(r: &mut Reader<'a>) -> Result<Piece<'a>, WireError> {
     let length = r.u8()?;
     match length >> 6 {
         0 if length == 0 => Ok(Piece::End),
-        0 => {
-            let label = r.take(usize::from(length))?;
-            Ok(Piece::Label(label, at + 1 + label.len()))
-        }
+        0 => r.take(usize::from(length)).map(Piece::Label),
         3 => Ok(Piece::Pointer(usize::from(u16::from_be_bytes([length & 0x3f, r.u8()?])))),
         // RFC 6891 section 5: the extended label types 01 and 10 are obsolete.
         _ => Err(WireError::Malformed(Fault::Value, "label type")),
@@ -178,18 +181,15 @@ impl<'a> Name<'a> {
     /// Its labels, outermost last, without the root.
     pub fn labels(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let message = self.message;
-        let mut here = self.start();
+        let mut r = from(message, self.start());
         let mut steps = self.course.steps;
         std::iter::from_fn(move || {
             while steps > 0 {
                 steps -= 1;
-                match piece(message, here).ok()? {
+                match piece(&mut r).ok()? {
                     Piece::End => return None,
-                    Piece::Pointer(to) => here = to,
-                    Piece::Label(label, next) => {
-                        here = next;
-                        return Some(label);
-                    }
+                    Piece::Pointer(to) => r = from(message, to),
+                    Piece::Label(label) => return Some(label),
                 }
             }
             None
@@ -209,6 +209,16 @@ impl<'a> Name<'a> {
     /// The offset of its first label: names that begin at the same one are the same.
     pub const fn start(&self) -> usize {
         self.course.at as usize
+    }
+
+    fn write_escaped<W: Write>(&self, out: &mut W) -> fmt::Result {
+        for (i, label) in self.labels().enumerate() {
+            if i > 0 {
+                out.write_char('.')?;
+            }
+            write_escaped(out, label, true)?;
+        }
+        Ok(())
     }
 
     /// The first label as a NetBIOS name (RFC 1001 section 14.1): 15 characters and a suffix.
@@ -242,13 +252,18 @@ impl Text for Name<'_> {
         if self.is_root() {
             return out.write_str(".");
         }
-        for (i, label) in self.labels().enumerate() {
-            if i > 0 {
-                out.write_char('.')?;
+        // Most names are plain: written at once.
+        let (mut text, mut length) = ([b'.'; NAME_BYTES_MAX], 0);
+        for label in self.labels() {
+            let end = length + label.len();
+            match text.get_mut(length..end) {
+                Some(place) if are_plain(label, true) => place.copy_from_slice(label),
+                _ => return self.write_escaped(out),
             }
-            write_escaped(out, label, true)?;
+            length = end + 1;
         }
-        Ok(())
+        let text = text.get(..length.saturating_sub(1)).unwrap_or_default();
+        out.write_str(str::from_utf8(text).map_err(|_| fmt::Error)?)
     }
 }
 
