@@ -5,10 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::{self, CommandResult, RAN, progress::Bar};
+use crate::cli::{CommandResult, RAN};
 use crate::model::Error;
-use crate::model::escape::escaped;
-use crate::pipeline::Progress;
 use crate::results::Results;
 
 /// Arguments of `convert`.
@@ -78,7 +76,10 @@ pub(super) fn can_write(what: &str) -> Result<(), Error> {
 /// Writes the tables of results below a directory, and says how many.
 #[cfg(feature = "parquet")]
 pub(super) fn write(results: &[Results], out: &Path, quiet: bool) -> Result<(), Error> {
+    use crate::cli::{print_notes, progress::Bar};
+    use crate::model::escape::escaped;
     use crate::model::units;
+    use crate::pipeline::Progress;
 
     let mut bar = Bar::new(quiet);
     let written = crate::lake::convert(results, out, &mut |done, all| bar.tick(done, all));
@@ -98,7 +99,7 @@ pub(super) fn write(results: &[Results], out: &Path, quiet: bool) -> Result<(), 
         let name = out.display().to_string();
         notes.push(format!("{rows} in {files} of Parquet below {}", escaped(&name)));
     }
-    cli::print_notes(&notes);
+    print_notes(&notes);
     Ok(())
 }
 
