@@ -75,8 +75,7 @@ fn go(run: &LiveRun, words: Option<&Arc<Words>>) -> Result<Outcome, Vec<Error>> 
     let pool = BlockPool::new(POOL.0, POOL.1);
     let source = LiveSource::open(&live.interfaces, &options(live), &pool)?;
     let state = State::of(&live.plan).map_err(|e| vec![e])?;
-    let user = live.user.as_deref();
-    let mut delivery = Delivery::start(&live.plan, user).map_err(|e| vec![e])?;
+    let mut delivery = Delivery::start(&live.plan, live.user.as_deref()).map_err(|e| vec![e])?;
     let spools = delivery.dirs().collect();
     let monitor = Monitor::start(live, &run.tell).map_err(|e| vec![e])?;
     let view = words.map(|words| View::start(live, words)).transpose();
