@@ -144,10 +144,7 @@ impl Cells {
     }
 
     /// Writes the columns one after another, and is empty again.
-    pub fn write(
-        &mut self,
-        each: &mut dyn FnMut(&mut dyn FnMut(&mut SerializedColumnWriter<'_>) -> Outcome) -> Outcome,
-    ) -> Outcome {
+    pub fn write(&mut self, each: &mut dyn FnMut(&mut WriteLeaf<'_>) -> Outcome) -> Outcome {
         let rows = self.rows;
         for (node, filled) in &mut self.columns {
             node.absent(rows - *filled);
@@ -161,6 +158,9 @@ impl Cells {
 
 /// Whether writing went well.
 pub type Outcome = Result<(), ParquetError>;
+
+/// Writes a leaf to its column.
+pub type WriteLeaf<'l> = dyn FnMut(&mut SerializedColumnWriter<'_>) -> Outcome + 'l;
 
 /// Calls `put` with each value that has a column.
 fn walk(
