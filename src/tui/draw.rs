@@ -319,11 +319,20 @@ fn list(canvas: &mut Canvas<'_>, area: Rect, board: &Board, view: &mut View) {
     canvas.row(area, &heading, Tone::Title);
     if count == 0 {
         if let Some(line) = row(area, 1) {
-            canvas.row(line, "None.", Tone::Faint);
+            canvas.row(line, none(board, view.tab), Tone::Faint);
         }
         return;
     }
     canvas.table(from(area, 1), table.columns, &table.rows, at.checked_sub(top));
+}
+
+/// What an empty list says: sessions may have been counted and not written as lines.
+fn none(board: &Board, tab: Tab) -> &'static str {
+    let is_written = board.sessions_all > 0 || board.counts.totals().sessions == 0;
+    if tab != Tab::Sessions || is_written || board.state != State::Ended {
+        return "None.";
+    }
+    "The run has written no sessions.ndjson (--no-sessions, or as Parquet only)."
 }
 
 fn heading(board: &Board, view: &View, (count, filter, order): (usize, &Filter, usize)) -> String {

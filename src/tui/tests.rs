@@ -382,4 +382,10 @@ fn a_sets_own_summary_replaces_its_lines_of_health() {
     board.ended(1, &crate::explain::Flat::parse(run.to_string().as_bytes()).unwrap());
     let totals = board.counts.totals();
     assert_eq!((totals.packets, totals.losses["ring"]), (9, 3));
+    let run = json!({"counters": {"session": {"sessions": 2}}});
+    board.ended(2, &crate::explain::Flat::parse(run.to_string().as_bytes()).unwrap());
+    board.becomes(State::Ended);
+    let mut view = View::new(false);
+    press(&mut view, &board, "5");
+    assert!(shown(&board, &mut view).contains("The run has written no sessions.ndjson"));
 }
