@@ -3,7 +3,7 @@
 # system's package manager: a C compiler (for zstd and ring), the libpcap headers; for tests ip, ps, setpriv, jq
 # and tmux.
 # Prints what it does. Without the tools for tests, the tests that use them are skipped by name.
-# With --receivers also rsyslog (Debian and its relatives): a daemon that nobody wants on a desk unasked.
+# With --receivers also rsyslog and nats-server (Debian and its relatives): daemons that nobody wants on a desk unasked.
 set -eu
 
 receivers=""
@@ -31,7 +31,10 @@ if ! command -v cargo >/dev/null 2>&1; then
 fi
 
 have_receivers() {
-    [ -z "$receivers" ] || ! command -v apt-get >/dev/null 2>&1 || command -v rsyslogd >/dev/null 2>&1
+    [ -n "$receivers" ] && command -v apt-get >/dev/null 2>&1 || return 0
+    for program in rsyslogd nats-server; do
+        command -v "$program" >/dev/null 2>&1 || return 1
+    done
 }
 
 have_headers && have_tools && have_receivers && exit 0
@@ -54,7 +57,10 @@ echo "longhaul: installing a C compiler, the libpcap headers, and what tests use
 if command -v apt-get >/dev/null 2>&1; then
     $as_root apt-get update -qq
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-        gcc libc6-dev libpcap-dev iproute2 procps util-linux jq tmux ${receivers:+openssl rsyslog rsyslog-gnutls} >/dev/null
+        gcc libc6-dev libpcap-dev iproute2 procps util-linux jq tmux >/dev/null
+    [ -z "$receivers" ] || $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+        openssl rsyslog rsyslog-gnutls nats-server >/dev/null ||
+        echo "longhaul: not all receivers can be had here; the tests that use them will be skipped." >&2
 elif command -v dnf >/dev/null 2>&1; then
     $as_root dnf install -y -q gcc glibc-devel libpcap-devel iproute procps-ng util-linux jq tmux
 elif command -v pacman >/dev/null 2>&1; then

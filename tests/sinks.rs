@@ -13,9 +13,19 @@
 )]
 #![allow(dead_code, reason = "the shared module serves several tests")]
 
+#[cfg(feature = "kafka")]
+mod common;
 mod craft;
 #[path = "sinks/http.rs"]
 mod http;
+#[cfg(feature = "kafka")]
+#[path = "sinks/kafka.rs"]
+mod kafka;
+#[path = "sinks/load.rs"]
+mod load;
+#[cfg(feature = "nats")]
+#[path = "sinks/nats.rs"]
+mod nats;
 #[path = "live/net.rs"]
 mod net;
 #[path = "sinks/run.rs"]
@@ -307,6 +317,106 @@ fn a_check_says_what_would_happen_and_sends_nothing() {
     let (code, said) = longhaul(&["sinks", "check", "--config", &config]);
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("error: sink x: ") && said.contains("c.toml:3: 127.0.0.1:"), "{said}");
+}
+
+#[test]
+fn finished_files_are_compressed_and_what_a_crash_left_too() {
+    let site = Site::new();
+    let path = site.text("lines.log");
+    let sink = format!(
+        "[[sink]]\nname = \"lines\"\ntype = \"file\"\npath = \"{path}\"\nrotate = \"1d, 40kB\"\n\
+         keep = 500\nzstd = true\nsync = \"always\"\nkinds = [\"session\"]\n"
+    );
+    site.config(&sink);
+    // A process was killed after it began the file anew.
+    fs::write(site.path("lines.log.1"), "{\"event\":{\"id\":\"left\"}}\n").unwrap();
+    let (code, said) = site.read(&[]);
+    assert_eq!(code, Some(0), "{said}");
+    let mut ids = ids_of(&site.path("lines.log"));
+    for entry in fs::read_dir(site.path("")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name.starts_with("lines.log.") {
+            assert!(name.ends_with(".zst"), "{name}");
+            let plain = zstd::decode_all(fs::File::open(&path).unwrap()).unwrap();
+            let lines = String::from_utf8(plain).unwrap();
+            let id = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+            ids.extend(lines.lines().map(|line| id(line)["event"]["id"].as_str().unwrap().into()));
+        }
+    }
+    let mut want = site.ids(&["sessions"]);
+    want.push("left".to_owned());
+    assert_all(&want, ids);
+}
+
+#[cfg(feature = "nats")]
+#[test]
+fn jetstream_stores_every_event_once_though_the_server_is_killed() {
+    let Some(mut server) = nats::Nats::start() else { return };
+    let site = Site::new();
+    let kinds = "kinds = [\"session\", \"alert\", \"incident\"]\n";
+    let spool = site.text("spool");
+    site.config(&server.sink(&format!("{kinds}spool = \"{spool}\"\n")));
+    let (_, said) = site.read(&["--drain", "1s"]);
+    assert!(said.contains("no stream takes the subjects longhaul.>"), "{said}");
+    server.create_stream();
+    let config = site.text("c.toml");
+    let mut sender = Command::new(env!("CARGO_BIN_EXE_longhaul"))
+        .args(["sinks", "flush", "--config", &config])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(60));
+    server.restart();
+    sender.kill().unwrap();
+    sender.wait().unwrap();
+    let (code, said) = longhaul(&["sinks", "flush", "--config", &config]);
+    assert_eq!(code, Some(0), "{said}");
+    let stored = server.stored();
+    let id = |event: &serde_json::Value| event["event"]["id"].as_str().unwrap().to_owned();
+    let ids: Vec<String> = stored.iter().map(|(_, event)| id(event)).collect();
+    assert_all(&site.ids(&["sessions", "alerts", "incidents"]), ids.clone());
+    assert_eq!(ids.len(), counted(ids).len(), "ids within the window of duplicates");
+    let of = |subject: &str| stored.iter().filter(|(on, _)| on == subject).count();
+    assert_eq!(of("longhaul.alert"), site.ids(&["alerts"]).len());
+}
+
+#[cfg(feature = "kafka")]
+#[test]
+fn kafka_gets_every_event_and_each_subject_in_order() {
+    let Some(broker) = kafka::Kafka::start() else { return };
+    let site = Site::new();
+    let spool = site.text("spool");
+    let more = format!("kinds = [\"session\", \"alert\"]\nspool = \"{spool}\"\n");
+    site.config(&broker.sink(&more));
+    let (_, said) = site.read(&["--drain", "1s"]);
+    assert!(said.contains("there is no topic longhaul; create it"), "{said}");
+    broker.create_topic("longhaul", 3);
+    let config = site.text("c.toml");
+    broker.sleep(true);
+    let (code, said) = longhaul(&["sinks", "flush", "--config", &config, "--drain", "1s"]);
+    assert_eq!(code, Some(2), "a broker that sleeps confirms nothing: {said}");
+    broker.sleep(false);
+    let (code, said) = longhaul(&["sinks", "check", "--config", &config]);
+    assert_eq!((code, said.contains("topic longhaul has 3 partitions")), (Some(0), true), "{said}");
+    let (code, said) = longhaul(&["sinks", "flush", "--config", &config]);
+    assert_eq!(code, Some(0), "{said}");
+    let stored = broker.stored("longhaul");
+    let id = |record: &serde_json::Value| {
+        assert_eq!(record["headers"]["event.id"], record["event"]["event"]["id"]);
+        record["event"]["event"]["id"].as_str().unwrap().to_owned()
+    };
+    assert_all(&site.ids(&["sessions", "alerts"]), stored.iter().map(id));
+    let mut partition = BTreeMap::new();
+    for record in &stored {
+        let (key, event) = (record["key"].as_str().unwrap(), &record["event"]);
+        let person = event["longhaul"]["subject"]["id"].as_str();
+        assert_eq!(Some(key), person.or(event["source"]["ip"].as_str()));
+        let number = record["partition"].as_u64().unwrap();
+        assert_eq!(*partition.entry(key).or_insert(number), number, "one subject, one partition");
+    }
+    assert!(partition.values().collect::<std::collections::BTreeSet<_>>().len() > 1);
 }
 
 #[test]

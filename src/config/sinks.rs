@@ -3,6 +3,9 @@
 //! Owns: the keys of a sink, which of them each type takes. In: TOML. Out: a [`SinkPlan`], or every
 //! error in it. Never: a secret in the file: keys name files.
 
+mod files;
+mod queues;
+
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -21,16 +24,6 @@ const SPOOL_LEAST: u64 = 1 << 20;
 /// Kinds that a sink takes, if not said.
 const KINDS: [EventKind; 3] = [EventKind::Alert, EventKind::Incident, EventKind::Health];
 
-/// The words of kinds.
-const KIND_WORDS: [(&str, EventKind); 6] = [
-    ("session", EventKind::SessionEnd),
-    ("update", EventKind::SessionUpdate),
-    ("endpoint", EventKind::Endpoint),
-    ("alert", EventKind::Alert),
-    ("incident", EventKind::Incident),
-    ("health", EventKind::Health),
-];
-
 /// Facilities by number (RFC 5424 section 6.2.1).
 const FACILITIES: [&str; 24] = [
     "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv",
@@ -41,11 +34,9 @@ const FACILITIES: [&str; 24] = [
 /// The facility, if not said.
 const FACILITY: u8 = 16;
 
-/// Finished files of a file sink, if not said.
-const KEEP: usize = 8;
-
 /// The types.
-const TYPES: &str = "file, stdout, syslog, elasticsearch, opensearch, splunk-hec, webhook";
+const TYPES: &str =
+    "file, stdout, syslog, elasticsearch, opensearch, splunk-hec, webhook, kafka, nats";
 
 /// The keys of a sink.
 #[derive(Debug, Default, Deserialize)]
@@ -63,6 +54,11 @@ pub(super) struct SinkKeys {
     spool_max: Option<String>,
     rotate: Option<String>,
     keep: Option<usize>,
+    zstd: Option<bool>,
+    sync: Option<String>,
+    subject: Option<String>,
+    topic: Option<String>,
+    sasl: Option<String>,
     facility: Option<String>,
     index: Option<String>,
     acks: Option<bool>,
@@ -137,12 +133,12 @@ impl SinkKeys {
         };
         let mut kinds = Vec::new();
         for word in words {
-            match KIND_WORDS.iter().find(|(known, _)| known == word) {
-                Some((_, kind)) if !form.has(*kind) => {
+            match EventKind::ALL.iter().find(|kind| kind.word() == word) {
+                Some(kind) if !form.has(*kind) => {
                     let cause = format!("{} has no line for `{word}`", form.name());
                     faults.add("kinds", cause, "leave it out, or use ecs");
                 }
-                Some((_, kind)) => kinds.push(*kind),
+                Some(kind) => kinds.push(*kind),
                 None => {
                     let help = "give session, update, endpoint, alert, incident or health";
                     faults.add("kinds", format!("`{word}` is none"), help);
@@ -182,11 +178,8 @@ impl SinkKeys {
             "stdout" => Some(Receiver::Stdout),
             "syslog" => self.syslog(faults),
             "elasticsearch" | "opensearch" | "splunk-hec" | "webhook" => self.http(&kind, faults),
-            "kafka" | "nats" => {
-                let help = "send to a file, syslog or webhook that feeds it, such as Vector";
-                faults.add("type", format!("{kind} is not in this version"), help);
-                None
-            }
+            "kafka" => self.kafka(faults),
+            "nats" => self.nats(faults),
             other => {
                 faults.add("type", format!("`{other}` is none"), &format!("give {TYPES}"));
                 None
@@ -208,6 +201,11 @@ impl SinkKeys {
             ("path", self.path.is_some()),
             ("rotate", self.rotate.is_some()),
             ("keep", self.keep.is_some()),
+            ("zstd", self.zstd.is_some()),
+            ("sync", self.sync.is_some()),
+            ("subject", self.subject.is_some()),
+            ("topic", self.topic.is_some()),
+            ("sasl", self.sasl.is_some()),
             ("facility", self.facility.is_some()),
             ("index", self.index.is_some()),
             ("acks", self.acks.is_some()),
@@ -221,22 +219,6 @@ impl SinkKeys {
             ("key", self.key.is_some()),
         ];
         left.into_iter().filter(|(_, given)| *given).map(|(key, _)| key)
-    }
-
-    fn file(&mut self, faults: &mut Faults) -> Option<Receiver> {
-        let rotate = self.rotate.take();
-        let rotate_bytes = rotate.as_deref().and_then(parse_bytes);
-        if let (Some(word), None) = (&rotate, rotate_bytes) {
-            faults.add("rotate", format!("`{word}` is no size"), "give a size such as 256MiB");
-        }
-        let keep = self.keep.take().unwrap_or(KEEP);
-        match self.path.take() {
-            Some(path) => Some(Receiver::File { path, rotate_bytes, keep }),
-            None => {
-                faults.add("path", "it is missing", "give the file to write to");
-                None
-            }
-        }
     }
 
     fn syslog(&mut self, faults: &mut Faults) -> Option<Receiver> {
@@ -293,18 +275,9 @@ impl SinkKeys {
             "webhook" => "Bearer",
             _ => "ApiKey",
         };
-        let token = self.token_file.take().map(|path| (path, token_word));
-        let user = match (self.user.take(), self.password_file.take()) {
-            (Some(user), Some(file)) => Some((user, file)),
-            (None, None) => None,
-            _ => {
-                let help = "give both, or a token_file";
-                faults.add("user", "user and password_file go together", help);
-                None
-            }
-        };
+        let login = self.login(token_word, faults);
         let may_be_read = self.plain_http.take().unwrap_or(false);
-        let is_secret = token.is_some() || user.is_some();
+        let is_secret = login != Login::default();
         if is_secret && !may_be_read && url.starts_with("http://") && !is_this_machine(&url) {
             let cause = "whoever carries the packets could read the token or password";
             let help = "give https://, or plain_http = true if only you carry them";
@@ -312,7 +285,7 @@ impl SinkKeys {
         }
         let service = match kind {
             "splunk-hec" => {
-                if token.is_none() {
+                if login.token.is_none() {
                     faults.add("token_file", "it is missing", "give the file with the HEC token");
                 }
                 let acks = self.acks.take().unwrap_or(false);
@@ -324,8 +297,21 @@ impl SinkKeys {
                 Service::Bulk { index }
             }
         };
-        let login = Login { token, user };
         Some(Receiver::Http { service, url, login, tls, gzip })
+    }
+
+    fn login(&mut self, token_word: &'static str, faults: &mut Faults) -> Login {
+        let token = self.token_file.take().map(|path| (path, token_word));
+        let user = match (self.user.take(), self.password_file.take()) {
+            (Some(user), Some(file)) => Some((user, file)),
+            (None, None) => None,
+            _ => {
+                let help = "give both, or neither";
+                faults.add("user", "user and password_file go together", help);
+                None
+            }
+        };
+        Login { token, user }
     }
 
     fn tls(&mut self, faults: &mut Faults) -> TlsFiles {
@@ -343,7 +329,8 @@ impl SinkKeys {
 
 /// Whether a URL names this machine.
 fn is_this_machine(url: &str) -> bool {
-    let authority = url.trim_start_matches("http://").split(['/', '?']).next();
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?']).next();
     let host = authority.and_then(|authority| host_port(authority, 80)).unwrap_or_default().0;
     let is_loopback = host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
     is_loopback || host.eq_ignore_ascii_case("localhost")
@@ -388,91 +375,5 @@ pub(super) fn check_all(sinks: &[SinkPlan]) -> Vec<Error> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::config::Plan;
-    use crate::config::file::parse_config;
-
-    fn sinks(text: &str) -> Result<Vec<SinkPlan>, Vec<Error>> {
-        let mut plan = Plan::default();
-        parse_config(Path::new("c.toml"), text).unwrap().apply(&mut plan).map(|()| plan.sinks)
-    }
-
-    #[test]
-    fn a_syslog_sink_has_the_defaults_of_its_type() {
-        let text = "[[sink]]\nname = \"siem\"\ntype = \"syslog\"\nurl = \"tls://siem.example\"\n";
-        let [sink] = sinks(text).unwrap().try_into().unwrap();
-        assert_eq!((sink.form, sink.level, sink.kinds.len()), (Form::Ecs, Level::Informational, 3));
-        assert_eq!((sink.place.1, sink.spool_max), (1, SPOOL_MAX));
-        let Receiver::Syslog { transport, host, port, facility, .. } = sink.to else { panic!() };
-        assert_eq!((transport, host.as_str()), (Transport::Tls, "siem.example"));
-        assert_eq!((port, facility), (6514, 16));
-    }
-
-    #[test]
-    fn all_errors_of_all_sinks_are_told_at_once() {
-        let text = "[[sink]]\nname = \"a\"\ntype = \"syslog\"\nurl = \"http://x\"\n\
-                    format = \"xml\"\n\
-                    [[sink]]\nname = \"b\"\ntype = \"splunk-hec\"\nurl = \"https://x:8088\"\n\
-                    cert = \"c.pem\"\nfacility = \"local9\"\n\
-                    [[sink]]\nname = \"c\"\ntype = \"rabbit\"\n";
-        let errors = sinks(text).unwrap_err();
-        let told: Vec<(String, u32)> = errors
-            .iter()
-            .map(|error| (error.what.clone(), error.place.as_ref().unwrap().1))
-            .collect();
-        let want = [
-            ("sink a: format", 1),
-            ("sink a: url", 1),
-            ("sink b: cert", 6),
-            ("sink b: token_file", 6),
-            ("sink b: facility", 6),
-            ("sink c: type", 12),
-        ];
-        assert_eq!(told, want.map(|(what, line)| (what.to_owned(), line)));
-        assert!(errors.iter().all(|error| error.help.is_some()));
-    }
-
-    #[test]
-    fn a_secret_does_not_leave_this_machine_in_the_clear_unasked() {
-        let sink = |url: &str, more: &str| {
-            sinks(&format!(
-                "[[sink]]\nname = \"a\"\ntype = \"elasticsearch\"\nurl = \"{url}\"\n{more}"
-            ))
-        };
-        let token = "token_file = \"t\"\n";
-        for url in ["http://siem.example:9200", "http://127.0.0.1.example", "http://[2001:db8::1]"]
-        {
-            let errors = sink(url, token).unwrap_err();
-            assert_eq!((errors.len(), errors[0].what.as_str()), (1, "sink a: url"), "{url}");
-            assert!(errors[0].help.as_ref().unwrap().contains("https://"));
-            let login = "user = \"u\"\npassword_file = \"p\"\n";
-            assert_eq!(sink(url, login).unwrap_err().len(), 1, "{url}");
-            assert!(
-                sink(url, "").is_ok() && sink(url, &format!("{token}plain_http = true")).is_ok()
-            );
-        }
-        for url in ["https://x", "http://127.0.0.9:1", "http://localhost/p", "http://[::1]:9200"] {
-            assert!(sink(url, token).is_ok(), "{url}");
-        }
-    }
-
-    #[test]
-    fn two_sinks_never_share_a_name_or_a_spool() {
-        let one = "[[sink]]\nname = \"a\"\ntype = \"stdout\"\nspool = \"s\"\n";
-        assert_eq!(sinks(&format!("{one}{one}")).unwrap_err().len(), 2);
-    }
-
-    #[test]
-    fn hosts_and_ports_are_told_apart() {
-        let of = |text| host_port(text, 9);
-        assert_eq!(of("siem"), Some(("siem".into(), 9)));
-        assert_eq!(of("siem:1"), Some(("siem".into(), 1)));
-        assert_eq!(of("[2001:db8::1]:7"), Some(("2001:db8::1".into(), 7)));
-        for wrong in ["", ":5", "a b", "a:x", "a:70000", "[::1"] {
-            assert_eq!(of(wrong), None, "{wrong}");
-        }
-    }
-}
+#[path = "sinks/tests.rs"]
+mod tests;

@@ -1,36 +1,44 @@
 //! Files and standard output.
 //!
 //! Owns: the file, when it is begun anew. In: messages. Out: lines. Never: a line that was
-//! confirmed before the system had it on disk.
+//! confirmed before the system had it on disk, unless the sink says so.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::forward::{Failure, Message, Refused, Target};
-
-/// Lines are synced to disk this often.
-const SYNC_EACH: Duration = Duration::from_secs(1);
+use crate::model::sink::{Rotate, Sync};
 
 /// The lines are about people: other users of the system may not read them.
 const FILE_MODE: u32 = 0o640;
 
+/// How hard finished files are compressed: the library's own choice.
+const ZSTD_LEVEL: i32 = 0;
+
 /// A file that is appended to.
 pub(super) struct FileTarget {
     path: PathBuf,
-    rotate_bytes: Option<u64>,
+    rotate: Rotate,
     keep: usize,
+    zstd: bool,
+    sync: Sync,
     file: Option<(File, u64)>,
     sent: u64,
     synced: (Duration, u64),
 }
 
 impl FileTarget {
-    pub(super) fn new(path: &Path, rotate_bytes: Option<u64>, keep: usize) -> FileTarget {
+    pub(super) fn new(
+        path: &Path,
+        (rotate, keep, zstd): (Rotate, usize, bool),
+        sync: Sync,
+    ) -> FileTarget {
         let synced = (Duration::ZERO, 0);
-        FileTarget { path: path.to_path_buf(), rotate_bytes, keep, file: None, sent: 0, synced }
+        let path = path.to_path_buf();
+        FileTarget { path, rotate, keep, zstd, sync, file: None, sent: 0, synced }
     }
 
     fn fail(&mut self, cause: &io::Error) -> Failure {
@@ -38,17 +46,16 @@ impl FileTarget {
         Failure::new(format!("{}: {cause}", self.path.display()))
     }
 
-    /// The file, opened again if somebody has moved it.
+    /// The file, opened again if somebody has moved it, or begun anew.
     fn open(&mut self) -> io::Result<(File, u64)> {
-        let is_there = |file: &File| -> io::Result<bool> {
-            let (there, own) = (fs::metadata(&self.path), file.metadata()?);
-            Ok(there.is_ok_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino())))
-        };
         if let Some((file, bytes)) = self.file.take() {
-            if self.rotate_bytes.is_some_and(|most| bytes >= most) {
+            let own = file.metadata()?;
+            if self.is_full(&own, bytes) {
                 file.sync_data()?;
-                self.rotate()?;
-            } else if is_there(&file)? {
+                self.begin_anew()?;
+            } else if fs::metadata(&self.path)
+                .is_ok_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino()))
+            {
                 return Ok((file, bytes));
             }
         }
@@ -60,24 +67,61 @@ impl FileTarget {
         Ok((file, bytes))
     }
 
-    /// `path.1` is the latest finished file.
-    fn rotate(&self) -> io::Result<()> {
-        let numbered = |n: usize| {
-            let mut name = self.path.clone().into_os_string();
-            name.push(format!(".{n}"));
-            PathBuf::from(name)
+    /// Whether a file is large or old enough. Its age is from its creation to its last line; where
+    /// the file system keeps no creation, files are begun anew by size only.
+    fn is_full(&self, own: &Metadata, bytes: u64) -> bool {
+        let age = || own.modified().ok()?.duration_since(own.created().ok()?).ok();
+        self.rotate.bytes.is_some_and(|most| bytes >= most)
+            || self.rotate.age.is_some_and(|most| bytes > 0 && age() >= Some(most))
+    }
+
+    /// A finished file, compressed or not: number 1 is the latest.
+    fn finished(&self, number: usize, is_packed: bool) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(format!(".{number}{}", if is_packed { ".zst" } else { "" }));
+        PathBuf::from(name)
+    }
+
+    /// Moves the finished files on by one; the oldest goes.
+    fn begin_anew(&self) -> io::Result<()> {
+        let moved = |from: &Path, to: &Path| match fs::rename(from, to) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
+            _ => Ok(()),
         };
-        for n in (1..self.keep).rev() {
-            match fs::rename(numbered(n), numbered(n + 1)) {
-                Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
-                _ => {}
+        let removed = |path: &Path| match fs::remove_file(path) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
+            _ => Ok(()),
+        };
+        if self.keep == 0 {
+            return removed(&self.path);
+        }
+        for is_packed in [false, true] {
+            removed(&self.finished(self.keep, is_packed))?;
+            for n in (1..self.keep).rev() {
+                moved(&self.finished(n, is_packed), &self.finished(n + 1, is_packed))?;
             }
         }
-        if self.keep == 0 {
-            fs::remove_file(&self.path)
-        } else {
-            fs::rename(&self.path, numbered(1))
-        }
+        fs::rename(&self.path, self.finished(1, false))?;
+        // Including one that a process which was killed has left.
+        (1..=self.keep).filter(|_| self.zstd).try_for_each(|n| self.pack(n))
+    }
+
+    /// Compresses a finished file, if it is not. The plain file goes when the other is on disk.
+    fn pack(&self, number: usize) -> io::Result<()> {
+        let (plain, packed) = (self.finished(number, false), self.finished(number, true));
+        let mut input = match File::open(&plain) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(()),
+            opened => opened?,
+        };
+        let mut part = packed.clone().into_os_string();
+        part.push(".part");
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true).mode(FILE_MODE);
+        let mut encoder = zstd::Encoder::new(options.open(&part)?, ZSTD_LEVEL)?;
+        io::copy(&mut input, &mut encoder)?;
+        encoder.finish()?.sync_data()?;
+        fs::rename(&part, &packed)?;
+        fs::remove_file(&plain)
     }
 
     fn write(&mut self, messages: &[Message<'_>]) -> io::Result<()> {
@@ -118,7 +162,12 @@ impl Target for FileTarget {
 
     fn confirmed(&mut self, now: Duration) -> Result<u64, Failure> {
         let (at, synced) = self.synced;
-        if synced < self.sent && now.saturating_sub(at) >= SYNC_EACH {
+        let each = match self.sync {
+            Sync::Always => Duration::ZERO,
+            Sync::Each(span) => span,
+            Sync::Never => return Ok(self.sent),
+        };
+        if synced < self.sent && now.saturating_sub(at) >= each {
             self.finish()?;
             self.synced.0 = now;
         }

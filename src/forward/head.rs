@@ -1,6 +1,6 @@
 //! What receivers need to know of an event before they take it.
 //!
-//! Owns: which fields those are. In: a line of ECS JSON. Out: time, id, sensor. Never: the rest.
+//! Owns: which fields those are. In: a line of ECS JSON. Out: time, id, subject. Never: the rest.
 
 use std::borrow::Cow;
 
@@ -16,8 +16,10 @@ pub struct Head<'a> {
     time: Cow<'a, str>,
     #[serde(borrow, default)]
     event: Ids<'a>,
-    #[serde(default)]
-    longhaul: Own,
+    #[serde(borrow, default)]
+    source: End<'a>,
+    #[serde(borrow, default)]
+    longhaul: Own<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -27,8 +29,16 @@ struct Ids<'a> {
 }
 
 #[derive(Debug, Default, Deserialize)]
-struct Own {
+struct End<'a> {
+    #[serde(borrow, default)]
+    ip: Cow<'a, str>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Own<'a> {
     update: Option<u64>,
+    #[serde(borrow, default)]
+    subject: Ids<'a>,
 }
 
 impl<'a> Head<'a> {
@@ -37,6 +47,7 @@ impl<'a> Head<'a> {
         serde_json::from_slice(line).unwrap_or_else(|_| Head {
             time: Cow::default(),
             event: Ids::default(),
+            source: End::default(),
             longhaul: Own::default(),
         })
     }
@@ -49,6 +60,16 @@ impl<'a> Head<'a> {
     /// Seconds since 1970, with a fraction.
     pub fn epoch_seconds(&self) -> Option<f64> {
         Nanos::parse(&self.time).map(|time| time.0 as f64 / 1e9)
+    }
+
+    /// Whom the event is about: a person, else the address that began it; empty for neither. Events
+    /// of one subject keep their order.
+    pub fn subject(&self) -> &str {
+        if self.longhaul.subject.id.is_empty() {
+            &self.source.ip
+        } else {
+            &self.longhaul.subject.id
+        }
     }
 
     /// What is the same whenever the event is sent, and different for all others. An open session

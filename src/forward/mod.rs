@@ -4,9 +4,15 @@
 //! how many of them the receiver certainly has. Never: decides when to try again, or keeps a
 //! message: whoever calls has them until they are confirmed.
 
+#[cfg(any(feature = "kafka", feature = "nats"))]
+mod asynchronous;
 mod file;
 mod head;
 mod http;
+#[cfg(feature = "kafka")]
+mod kafka;
+#[cfg(feature = "nats")]
+mod nats;
 mod rfc5424;
 mod syslog;
 mod tls;
@@ -78,8 +84,8 @@ pub trait Target: Send {
 /// Errors: a file that cannot be read or understood.
 pub fn open(to: &Receiver, sensor: &str) -> Result<Box<dyn Target>, Error> {
     Ok(match to {
-        Receiver::File { path, rotate_bytes, keep } => {
-            Box::new(file::FileTarget::new(path, *rotate_bytes, *keep))
+        Receiver::File { path, rotate, keep, zstd, sync } => {
+            Box::new(file::FileTarget::new(path, (*rotate, *keep, *zstd), *sync))
         }
         Receiver::Stdout => Box::new(file::StdoutTarget::default()),
         Receiver::Syslog { transport, host, port, facility, tls } => {
@@ -89,5 +95,24 @@ pub fn open(to: &Receiver, sensor: &str) -> Result<Box<dyn Target>, Error> {
         Receiver::Http { service, url, login, tls, gzip } => {
             Box::new(http::HttpTarget::new((service, url), login, tls, *gzip)?)
         }
+        #[cfg(feature = "nats")]
+        Receiver::Nats { url, subject, login, tls } => {
+            Box::new(nats::NatsTarget::new((url, subject), login, tls.as_ref())?)
+        }
+        #[cfg(feature = "kafka")]
+        Receiver::Kafka { brokers, topic, login, tls } => {
+            Box::new(kafka::KafkaTarget::new((brokers, topic), login.as_ref(), tls.as_ref())?)
+        }
+        #[cfg(not(feature = "nats"))]
+        Receiver::Nats { .. } => return Err(left_out("nats")),
+        #[cfg(not(feature = "kafka"))]
+        Receiver::Kafka { .. } => return Err(left_out("kafka")),
     })
+}
+
+/// Receivers that few need are in builds that ask for them.
+#[cfg(not(all(feature = "kafka", feature = "nats")))]
+fn left_out(feature: &str) -> Error {
+    Error::new("type", format!("this program was built without {feature}"))
+        .help(format!("build it with `cargo build --release --features {feature}`"))
 }

@@ -25,6 +25,30 @@ pub enum EventKind {
     Health,
 }
 
+impl EventKind {
+    /// All of them.
+    pub const ALL: [EventKind; 6] = [
+        EventKind::SessionEnd,
+        EventKind::SessionUpdate,
+        EventKind::Endpoint,
+        EventKind::Alert,
+        EventKind::Incident,
+        EventKind::Health,
+    ];
+
+    /// Its word in configurations, and in subjects of message queues.
+    pub const fn word(self) -> &'static str {
+        match self {
+            EventKind::SessionEnd => "session",
+            EventKind::SessionUpdate => "update",
+            EventKind::Endpoint => "endpoint",
+            EventKind::Alert => "alert",
+            EventKind::Incident => "incident",
+            EventKind::Health => "health",
+        }
+    }
+}
+
 /// The line of a session, rendered by the worker that judged it.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionLine<'a> {

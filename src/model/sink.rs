@@ -4,6 +4,7 @@
 //! Never: a secret: those are read from their files by whoever sends.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::model::{EventKind, Form, Level};
 
@@ -31,14 +32,18 @@ pub struct SinkPlan {
 /// A receiver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Receiver {
-    /// A file that is begun anew at a size, or an interval.
+    /// A file that may be begun anew.
     File {
         /// Its path.
         path: PathBuf,
-        /// Bytes after which another is begun, if any.
-        rotate_bytes: Option<u64>,
+        /// When another is begun.
+        rotate: Rotate,
         /// Finished files that are kept.
         keep: usize,
+        /// Whether finished files are compressed with Zstandard.
+        zstd: bool,
+        /// When lines are synced to disk.
+        sync: Sync,
     },
     /// Standard output.
     Stdout,
@@ -68,6 +73,59 @@ pub enum Receiver {
         /// Whether bodies are compressed with gzip.
         gzip: bool,
     },
+    /// A stream of NATS JetStream.
+    Nats {
+        /// `nats://` or `tls://`, host and port.
+        url: String,
+        /// What subjects begin with; the kind of the event follows.
+        subject: String,
+        /// Who we are.
+        login: Login,
+        /// For `tls://`.
+        tls: Option<TlsFiles>,
+    },
+    /// A topic of Kafka.
+    Kafka {
+        /// Brokers to begin with: host and port.
+        brokers: Vec<String>,
+        /// The topic, which exists.
+        topic: String,
+        /// Who we are, and how that is proved.
+        login: Option<(Mechanism, String, PathBuf)>,
+        /// For connections over TLS.
+        tls: Option<TlsFiles>,
+    },
+}
+
+/// When a file is begun anew: at a size, after a time, or both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rotate {
+    /// Bytes.
+    pub bytes: Option<u64>,
+    /// Age of the file.
+    pub age: Option<Duration>,
+}
+
+/// When the lines of a file are on disk, and so confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sync {
+    /// After each batch.
+    Always,
+    /// After so long at most.
+    Each(Duration),
+    /// When the system likes: a power failure loses lines that were confirmed.
+    Never,
+}
+
+/// How a password is proved to Kafka (SASL).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mechanism {
+    /// RFC 4616: the password itself.
+    Plain,
+    /// RFC 7677.
+    Scram256,
+    /// The same with SHA-512.
+    Scram512,
 }
 
 /// How syslog is carried.
