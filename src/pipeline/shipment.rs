@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
+use memchr::memmem::Finder;
 use serde::Deserialize;
 
 use crate::config::Plan;
@@ -42,8 +43,15 @@ impl Drop for Shipment {
     }
 }
 
+/// Bytes of a file that are read at once.
+const READ_BYTES: usize = 256 << 10;
+
+/// The key of a session's updates: a line without it needs no parser, which would cost more than
+/// all the rest.
+const UPDATE: &[u8] = b"\"update\"";
+
 /// The fields of a line that decide who takes it.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Marks {
     #[serde(default)]
     log: Log,
@@ -99,12 +107,22 @@ fn copy(
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         opened => opened.map_err(|e| failed(&e))?,
     };
-    for (at, line) in BufReader::new(file).split(b'\n').enumerate() {
-        let line = line.map_err(|e| failed(&e))?;
-        let marks: Marks = serde_json::from_slice(&line).map_err(|cause| {
-            let number = u32::try_from(at + 1).unwrap_or(u32::MAX);
-            Error::new("result", cause.to_string()).at(path, number)
-        })?;
+    let mut lines = BufReader::with_capacity(READ_BYTES, file);
+    let (mut line, mut number, update) = (Vec::new(), 0u32, Finder::new(UPDATE));
+    loop {
+        line.clear();
+        number = number.saturating_add(1);
+        if lines.read_until(b'\n', &mut line).map_err(|e| failed(&e))? == 0 {
+            break;
+        }
+        let line = line.strip_suffix(b"\n").unwrap_or(&line);
+        let told = |cause: &str| Error::new("result", cause).at(path, number);
+        let may_matter = of != EventKind::SessionEnd || update.find(line).is_some();
+        let marks: Marks = match may_matter {
+            true => serde_json::from_slice(line).map_err(|cause| told(&cause.to_string()))?,
+            false if line.starts_with(b"{") && line.ends_with(b"}") => Marks::default(),
+            false => return Err(told("the line is no whole JSON object")),
+        };
         let is_update = of == EventKind::SessionEnd && marks.longhaul.update.is_some();
         let kind = if is_update { EventKind::SessionUpdate } else { of };
         let known =
@@ -112,7 +130,7 @@ fn copy(
         let level = known.unwrap_or(Level::Informational);
         let has_level = matches!(of, EventKind::Alert | EventKind::Incident);
         if kinds.contains(&kind) && (!has_level || level >= from) {
-            spool.add(kind, level, &line).map_err(|lost| failed(&lost.cause))?;
+            spool.add(kind, level, line).map_err(|lost| failed(&lost.cause))?;
         }
     }
     spool.flush(Lane::of(of)).map(drop).map_err(|lost| failed(&lost.cause))
