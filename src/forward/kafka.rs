@@ -164,8 +164,9 @@ async fn produce(
 }
 
 fn is_too_large(error: &KafkaError) -> bool {
-    matches!(error, KafkaError::ServerError { protocol_error, .. }
-        if matches!(protocol_error, ProtocolError::MessageTooLarge | ProtocolError::RecordListTooLarge))
+    use ProtocolError::{MessageTooLarge, RecordListTooLarge};
+    let KafkaError::ServerError { protocol_error, .. } = error else { return false };
+    matches!(protocol_error, MessageTooLarge | RecordListTooLarge)
 }
 
 fn record(message: &Message<'_>) -> Record {

@@ -1,4 +1,7 @@
 //! The keys of a sink that writes files.
+//!
+//! Owns: when a file is begun anew, compressed and synced. In: its table. Out: a receiver. Never:
+//! opens a file.
 
 use std::time::Duration;
 

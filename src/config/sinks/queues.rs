@@ -1,4 +1,7 @@
 //! The keys of sinks that publish to message queues: Kafka, NATS.
+//!
+//! Owns: their addresses, names and logins. In: a table. Out: a receiver. Never: a password that
+//! would leave this machine in the clear.
 
 use crate::config::sinks::{Faults, SinkKeys, host_port, is_this_machine};
 use crate::model::sink::{Login, Mechanism, Receiver};
