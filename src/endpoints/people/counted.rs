@@ -1,7 +1,7 @@
 //! What was already counted of sessions from inside that go on.
 //!
 //! Owns: bytes and seconds of each, up to a cap. In: updates, ends. Out: what is to be added.
-//! Policy at the cap: a further session counts when it ends. Never: the same byte twice.
+//! Never: the same byte twice, or a byte as counted that nothing takes.
 
 use std::collections::HashMap;
 
@@ -25,9 +25,20 @@ pub(super) struct Amount {
 }
 
 impl Amount {
-    /// Of a session until now.
+    /// Of a session until now, as far as its person's sums take it: bytes if its owner is of a
+    /// kind, seconds if it is a call that shows a screen. Any of it may be known late.
     pub(super) fn of(session: &EndpointSummary, egress: &Egress) -> Amount {
-        Amount { up: egress.up, seconds: session.last.since(session.first).as_secs() }
+        let known = egress.outbound && egress.session.subject.is_some();
+        let seconds = session.last.since(session.first).as_secs();
+        Amount {
+            up: if known && egress.owner.is_some() { egress.up } else { 0 },
+            seconds: if known && egress.screen_call { seconds } else { 0 },
+        }
+    }
+
+    /// The more of each.
+    fn max(self, other: Amount) -> Amount {
+        Amount { up: self.up.max(other.up), seconds: self.seconds.max(other.seconds) }
     }
 
     /// What was added since.
@@ -55,13 +66,22 @@ impl Counted {
         Counted { most: cap / PLACE, ..Counted::default() }
     }
 
-    /// A session goes on: what to add, unless it has to wait for its end.
-    pub(super) fn update(&mut self, id: SessionId, now: Amount) -> Option<Amount> {
-        if self.all.len() >= self.most && !self.all.contains_key(&id) {
-            self.dropped += 1;
-            return None;
+    /// A session goes on: what to add; nothing if it has to wait for its end.
+    pub(super) fn update(&mut self, id: SessionId, now: Amount) -> Amount {
+        if let Some(known) = self.all.get_mut(&id) {
+            let new = now.since(*known);
+            *known = known.max(now);
+            return new;
         }
-        Some(now.since(self.all.insert(id, now).unwrap_or_default()))
+        if now == Amount::default() {
+            return now;
+        }
+        if self.all.len() >= self.most {
+            self.dropped += 1;
+            return Amount::default();
+        }
+        self.all.insert(id, now);
+        now
     }
 
     /// A session is over; its last facts follow.

@@ -91,10 +91,10 @@ impl People {
             self.observe_behind(session, egress);
             let now = Amount::of(session, egress);
             let new = match ended {
-                true => Some(self.counted.end(now)),
+                true => self.counted.end(now),
                 false => self.counted.update(egress.session.id, now),
             };
-            if let Some(new) = new.filter(|_| egress.outbound) {
+            if egress.outbound {
                 self.observe_egress(session, egress, new);
             }
             self.keep_cap();

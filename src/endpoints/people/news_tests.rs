@@ -168,6 +168,49 @@ fn sessions_that_go_on_are_told_and_count_once() {
     assert_eq!(go((10, 11), 1, 2, true), (Some(121), false, false, None));
 }
 
+/// Class, owner and subject of a session that goes on may be known late, and one of them may go
+/// again: the sums are those of a session that is judged at its end only.
+#[test]
+fn what_is_known_late_of_a_session_counts_from_its_beginning() {
+    const MB: u64 = 1_000_000;
+    // Bytes, minutes, and whether subject, owner and call are known.
+    let steps = [
+        (10 * MB, 10, [false, false, false]),
+        (20 * MB, 20, [false, true, true]),
+        (30 * MB, 30, [true, false, false]),
+        (40 * MB, 40, [true, true, false]),
+        (50 * MB, 50, [true, false, true]),
+        (60 * MB, 60, [true, true, true]),
+    ];
+    let at_step = |(bytes, minutes, [subject, owner, call]): (u64, u64, [bool; 3])| {
+        let mut session = out(&ONE, (0, 8, 8), |egress| {
+            (egress.session.id, egress.up, egress.screen_call) = ([7; 16], bytes, call);
+            egress.owner = owner.then_some(Owner::Code);
+            egress.session.subject = egress.session.subject.take().filter(|_| subject);
+            egress.by = Some(Arc::from("vpn:other"));
+        });
+        session.last = session.first.plus(Nanos::from_secs(60 * minutes));
+        session
+    };
+    let sums = |updates: &[usize]| {
+        let mut people = People::new(1 << 20);
+        for at in updates {
+            people.observe(&at_step(steps[*at]), false);
+        }
+        people.close(&[7; 16]);
+        people.observe(&at_step(steps[5]), true);
+        let known = people.people.get("e-1").unwrap().outbound.clone().unwrap();
+        (known.volumes, known.calls)
+    };
+    let want = sums(&[]);
+    assert_eq!(want.0.get(&Owner::Code).map(|days| days[0].1), Some(60 * MB));
+    assert_eq!(want.1[0].1, 3_600);
+    for bits in 0..64 {
+        let updates: Vec<usize> = (0..6).filter(|at| bits >> at & 1 == 1).collect();
+        assert_eq!(sums(&updates), want, "{updates:?}");
+    }
+}
+
 /// The line of a host shows the latest of each kind, until the next span.
 #[test]
 fn what_was_told_of_a_host_is_kept_for_its_line() {

@@ -102,11 +102,14 @@ impl Outbound {
         Unusual {
             volume: egress.owner.and_then(|owner| self.add_volume(owner, new.up, today)),
             destination: self.add_destination(session, egress, (today, history)),
-            marathon: self.add_call(egress, new, today),
+            marathon: self.add_call(new.seconds, today),
         }
     }
 
     fn add_volume(&mut self, owner: Owner, bytes: u64, today: u32) -> Option<Volume> {
+        if bytes == 0 {
+            return None;
+        }
         let days = self.volumes.entry(owner).or_default();
         add_day(days, today, VOLUME_DAYS, |sum: u64| sum.saturating_add(bytes), 0);
         let before = days.iter().filter(|(day, _)| *day < today);
@@ -150,11 +153,11 @@ impl Outbound {
         Some((key, NewDestination { minutes, km, people: 0, history_days }))
     }
 
-    fn add_call(&mut self, egress: &Egress, new: Amount, today: u32) -> Option<Marathon> {
-        if !egress.screen_call {
+    fn add_call(&mut self, seconds: u64, today: u32) -> Option<Marathon> {
+        if seconds == 0 {
             return None;
         }
-        let seconds = new.seconds.min(86_400) as u32;
+        let seconds = seconds.min(86_400) as u32;
         add_day(&mut self.calls, today, DAYS as usize, |sum: u32| sum.saturating_add(seconds), 0);
         let long = |(_, seconds): &&(u32, u32)| *seconds >= MARATHON_S;
         let recent = self.calls.iter().filter(|(day, _)| day + DAYS > today && *day <= today);
