@@ -464,10 +464,10 @@ fn software(banner: &str) -> Option<&str> {
     version.split([' ', '\r', '\n']).next().filter(|software| !software.is_empty())
 }
 
-/// A hit on an address belongs to the end that has it. A hit on a name belongs to the remote end:
-/// the responder, unless the responder is home.
-/// The tags of its ends, with whether they are the initiator's. An end from outside that asks us
-/// for a name is not what has that name, and what a single packet says is nobody's.
+/// The tags of its ends, with whether they are the initiator's. A hit on an address belongs to the
+/// end that has it, any other to the remote end. But the name that an end from outside asks us for
+/// is none of its own, what it chooses to say excuses it from nothing, and what a single packet
+/// says is nobody's.
 fn tags(record: &Record, initiator: Locality) -> Vec<(bool, Arc<str>)> {
     let inbound = initiator == Locality::Remote && record.context.direction == Direction::Inbound;
     let mut tags = Vec::new();
@@ -475,7 +475,7 @@ fn tags(record: &Record, initiator: Locality) -> Vec<(bool, Arc<str>)> {
         let of_initiator = match hit.is_of_address() {
             true => hit.is_of_source(),
             false if record.quality.unconfirmed || hit.is_of_question() => continue,
-            false if inbound && hit.is_of_service() => continue,
+            false if inbound && (hit.is_of_service() || hit.excuses()) => continue,
             false => inbound,
         };
         tags.push((of_initiator, Arc::clone(&hit.tag)));

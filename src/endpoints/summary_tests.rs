@@ -140,6 +140,31 @@ fn a_tag_is_of_the_end_that_it_was_found_on() {
     }
 }
 
+/// Whoever copies the fingerprint or protocol of a gateway is none.
+#[test]
+fn what_a_client_from_outside_says_accuses_but_excuses_nothing() {
+    let tags = |direction, on: &'static str| {
+        let hit = |tag: &str| ListHit { list: 0, tag: tag.into(), entry: "e".into(), on };
+        let mut record = record(direction);
+        record.context.hits = ["sase", "relay", "mobile", "office", "vpn:x"].map(hit).to_vec();
+        EndpointSummary::of(&mut record).tags.len()
+    };
+    let chosen = [
+        "tls.client.ja4",
+        "longhaul.tls.alpn",
+        "longhaul.ssh.server",
+        "network.protocol",
+        "network.application",
+    ];
+    for on in chosen {
+        assert_eq!(tags(Direction::Inbound, on), 1, "{on}: the VPN");
+        assert_eq!(tags(Direction::Outbound, on), 5, "{on}: of the server that our side chose");
+    }
+    for on in ["source.ip", "source.as.number", "destination.ip"] {
+        assert_eq!(tags(Direction::Inbound, on), 5, "{on}");
+    }
+}
+
 #[test]
 fn over_udp_the_leg_is_what_is_answered_without_thought() {
     let turn = Turn::new;

@@ -191,6 +191,25 @@ impl ListHit {
         self.is_of_source() || matches!(self.on, "destination.ip" | "destination.as.number")
     }
 
+    /// Whether its tag keeps rules from accusing: many people share such an address, or are not
+    /// where it is.
+    pub fn excuses(&self) -> bool {
+        const TAGS: [&str; 11] = [
+            "sase",
+            "relay",
+            "pep",
+            "satellite",
+            "mobile",
+            "cgnat",
+            "office",
+            "hotel",
+            "coworking",
+            "anycast",
+            "cdn",
+        ];
+        TAGS.contains(&&*self.tag)
+    }
+
     /// Whether it is about a name or page of the responder. The client chooses the name it asks
     /// for.
     pub fn is_of_service(&self) -> bool {
