@@ -116,6 +116,22 @@ fn many_different_names_that_share_a_long_end() {
 }
 
 #[test]
+fn an_answer_whose_text_is_too_long_is_said() {
+    const HTTPS: u8 = 65;
+    // Priority 1, the root, and an alpn whose octets take four bytes each as text.
+    let answer = |strings: usize| {
+        let list = [&[100][..], &[1; 100]].concat().repeat(strings);
+        let data = [&[0, 1, 0, 0, 1][..], &(list.len() as u16).to_be_bytes(), &list].concat();
+        let message = [dns(1), record(&[0xc0, 12], HTTPS, &data)].concat();
+        let (_, observers, _) = cost(UDP, &[(Peer::Responder, &message)]);
+        let dns = observers.into_facts().dns.unwrap();
+        (dns.answers.len(), dns.cut)
+    };
+    assert_eq!(answer(3), (1, false), "1,211 bytes");
+    assert_eq!(answer(4), (0, true), "1,612 bytes");
+}
+
+#[test]
 fn many_records_with_the_same_long_name() {
     let mut message = dns(120);
     let long: Vec<u8> = [&b"\x01x".repeat(120)[..], &[0]].concat();

@@ -280,7 +280,7 @@ struct Work {
     text: Rendered,
     /// The type of the last answer and where its name begins.
     last: Option<(u16, usize)>,
-    /// Something was left out, because too few steps were left.
+    /// Something was left out: too few steps were left, or its text is too long.
     is_spent: bool,
 }
 
@@ -301,7 +301,10 @@ impl Work {
         self.is_spent |= left.is_none();
         self.steps = left.unwrap_or(0);
         left?;
-        let text = self.text.of(value)?;
+        let Some(text) = self.text.of(value) else {
+            self.is_spent = true;
+            return None;
+        };
         (!stored.any(|known| **known == *text)).then_some(text)
     }
 
