@@ -130,7 +130,11 @@ impl Names {
             course.at = place(offset)?;
             course.steps += labels;
         }
-        self.remember(offset, course);
+        // A single pointer to what is known costs one step: it takes no place of the names that
+        // records point to.
+        if labels > 0 || course.pointers != 1 {
+            self.remember(offset, course);
+        }
         Ok(course)
     }
 }

@@ -109,11 +109,26 @@ fn a_name_behind_a_chain_is_walked_once() {
         let (again, behind) = Name::read(&bytes, at, &mut names).unwrap();
         assert_eq!((again.to_string(), behind), ("a.bc".into(), at + 2));
     }
-    assert_eq!(steps(&names), begun);
+    assert_eq!(begun - steps(&names), 1 + 3, "of the first pointer, whose name was evicted");
     // What is known is refused where one pointer more is too many.
     bytes.extend((0xc000 | last as u16).to_be_bytes());
     let refused = Name::read(&bytes, last + 2, &mut names).unwrap_err();
     assert_eq!(refused, WireError::Malformed(Fault::Depth, "name pointer"));
+}
+
+#[test]
+fn pointers_to_the_question_do_not_evict_it() {
+    let mut bytes = [&[0u8; 12][..], &b"\x01x".repeat(100), &[0]].concat();
+    let first = bytes.len();
+    bytes.extend([0xc0, 12].repeat(100));
+    let mut names = Names::of(bytes.len());
+    Name::read(&bytes, 12, &mut names).unwrap();
+    let begun = names.steps;
+    // Some lie at the question's place of the table, whatever the distance of two.
+    for at in (first..bytes.len()).step_by(2) {
+        assert_eq!(Name::read(&bytes, at, &mut names).unwrap().0.start(), 12);
+    }
+    assert_eq!(begun - names.steps, 100);
 }
 
 /// A name in a message: labels of one letter, then the end or a pointer.
