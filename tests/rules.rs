@@ -566,6 +566,7 @@ fn metadata_is_checked_at_its_line() {
         ("ratio: 1.1", "wait: 0.1", 14, "unknown field `wait`"),
         ("ratio: 1.1", "wight: 0.1", 14, "unknown field `wight`"),
         ("ratio: 1.1", "weight: 1.0", 14, "the weight is out of range"),
+        ("ratio: 1.1", "ratio: 1.1\n  weight: 0.1", 15, "both `ratio` and `weight`"),
         ("[T1]", "[T9]", 13, "unknown topology"),
         ("'fired'", "'{source.pi}'", 15, "did you mean `source.ip`?"),
         ("evidence: []", "evidence:\n  - field: source.prt", 17, "did you mean `source.port`?"),

@@ -25,6 +25,9 @@ pub(super) struct Own {
     /// What older rules have in its place: 1 - 1/ratio.
     #[serde(default)]
     weight: Option<f64>,
+    /// It has both.
+    #[serde(skip)]
+    is_weighed_twice: bool,
     pub(super) message: String,
     #[serde(default)]
     pub(super) evidence: Option<Vec<OwnEvidence>>,
@@ -43,8 +46,9 @@ pub(super) struct Own {
 impl Own {
     /// The ratio of its weight, where it has no ratio.
     fn with_ratio(self) -> Own {
+        let is_weighed_twice = self.ratio.is_some() && self.weight.is_some();
         let ratio = self.ratio.or(self.weight.map(|weight| (1.0 - weight).recip()));
-        Own { ratio, ..self }
+        Own { ratio, is_weighed_twice, ..self }
     }
 
     /// Of a rule that is a part of correlations and raises nothing itself.
@@ -56,6 +60,7 @@ impl Own {
             group: None,
             ratio: None,
             weight: None,
+            is_weighed_twice: false,
             message: String::new(),
             evidence,
             list_max_age_days: None,
@@ -116,7 +121,7 @@ pub(super) fn read_own(sigma: &SigmaRule, doc: &Document, errors: &mut Vec<Error
                 line if line == top => doc.text(top, &format!("{key}:")),
                 line => line,
             };
-            let help = "keys: id, family, topologies, group, ratio, message, evidence, \
+            let help = "keys: id, family, topologies, group, ratio or weight, message, evidence, \
                     list_max_age_days, benign_checked, merge_by, at_least, subject";
             errors.push(doc.refuse(line, format!("`longhaul`: {cause}")).help(help));
         })
@@ -130,7 +135,10 @@ pub(super) fn check_own(own: &Own, doc: &Document, errors: &mut Vec<Error>) -> O
     if own.group.as_deref().is_some_and(|name| Group::of(name).is_none()) {
         refuse("group", "it is no group of evidence".to_owned(), GROUP_HELP);
     }
-    if own.weight.is_some_and(|weight| !(0.0..1.0).contains(&weight)) {
+    if own.is_weighed_twice {
+        let help = "leave out one of them: a weight is the ratio 1 / (1 - weight)";
+        refuse("weight", "the rule has both `ratio` and `weight`".to_owned(), help);
+    } else if own.weight.is_some_and(|weight| !(0.0..1.0).contains(&weight)) {
         let help = "0 or more and less than 1, or in its place `ratio`: 1 / (1 - weight)";
         refuse("weight", "the weight is out of range".to_owned(), help);
     } else if own.ratio.is_some_and(|ratio| !is_ratio(ratio)) {
