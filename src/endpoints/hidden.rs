@@ -76,6 +76,8 @@ const LATER_AGREE: f64 = 1.0;
 
 /// The estimate, if the exchanges seen allow one.
 pub(super) fn estimate(gathered: &Gathered) -> Option<HiddenLeg> {
+    #[cfg(test)]
+    tests::ESTIMATES.with(|all| all.set(all.get() + 1));
     let kinds: Vec<KindMinimum> =
         gathered.kinds().iter().map(|lowest| KindMinimum::of(lowest, gathered.floor_ns)).collect();
     let first = kinds.iter().find(|kind| kind.exchange == Exchange::FirstData).copied();
@@ -348,7 +350,7 @@ fn millis(ns: u64) -> f64 {
 
 #[cfg(test)]
 #[path = "hidden_tests.rs"]
-mod tests;
+pub(super) mod tests;
 
 #[cfg(test)]
 #[path = "population_tests.rs"]

@@ -9,6 +9,12 @@ use crate::model::Nanos;
 use crate::model::lag::Lag;
 use crate::model::latency::{Turn, Turns};
 
+thread_local! {
+    /// Estimates made.
+    pub(in crate::endpoints) static ESTIMATES: std::cell::Cell<u32> =
+        const { std::cell::Cell::new(0) };
+}
+
 const FLOOR_MS: u64 = 40;
 
 /// Turns this many milliseconds longer than a leg of 40 ms.

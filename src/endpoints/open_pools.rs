@@ -21,6 +21,10 @@ use crate::model::endpoint::{EndpointKey, Fingerprint, HiddenLeg, Locality, Pool
 /// Endpoints with open sessions that one verdict looks at. Each has at most 64 of them.
 const OPEN_MAX: usize = 128;
 
+/// Lines of a person that one verdict looks at: some for each of their addresses. Of more, those of
+/// the span are pooled when it is over.
+const OF_PERSON_MAX: usize = 256;
+
 /// The lines of a program at an address: of ended sessions, and of open ones.
 #[derive(Default)]
 struct Parts<'t> {
@@ -145,9 +149,11 @@ impl Endpoints {
     /// The verdict on a person by all addresses where nobody else was seen; of one of them
     /// everything is gathered already.
     fn pool_of_person(&self, id: &str, (ip, gathered): (Addr, Group)) -> Option<HiddenLeg> {
-        let (mut all, mut addresses) = (gathered, 1u32);
+        let (mut all, mut addresses, mut left) = (gathered, 1u32, OF_PERSON_MAX);
         for other in self.lines.of_person(id).filter(|other| *other != ip) {
             let Some(parts) = self.parts(other) else { continue };
+            let lines = parts.values().map(|of| of.ended.len() + of.open.len()).sum();
+            left = left.checked_sub(lines)?;
             if self.only_person(&parts) != Some(id) {
                 continue;
             }

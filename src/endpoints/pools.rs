@@ -214,4 +214,4 @@ fn only_subject<'t>(table: &'t Endpoints, address: &[(u32, &Entry)]) -> Option<&
 
 #[cfg(test)]
 #[path = "pools_tests.rs"]
-mod tests;
+pub(super) mod tests;

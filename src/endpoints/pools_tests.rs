@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
+use crate::endpoints::hidden::tests::ESTIMATES;
 use crate::endpoints::{EndpointSummary, Endpoints, Incoming, Print, SideSummary, StackSummary};
 use crate::model::endpoint::{EndpointRow, Locality, PoolOf, Service};
 use crate::model::latency::{Exchange, Turn, Turns};
@@ -29,7 +30,12 @@ fn browser(resumed: bool) -> Print {
     }
 }
 
-fn session(ip: [u8; 4], print: Print, at: u64, gaps: &[(Exchange, u64)]) -> EndpointSummary {
+pub(in crate::endpoints) fn session(
+    ip: [u8; 4],
+    print: Print,
+    at: u64,
+    gaps: &[(Exchange, u64)],
+) -> EndpointSummary {
     let turn = |(exchange, gap): &(Exchange, u64)| Turn::new(*exchange, true, (LEG_MS + gap) * MS);
     let turns = Turns { turns: gaps.iter().map(turn).collect(), ..Turns::default() };
     EndpointSummary {
@@ -49,7 +55,7 @@ fn session(ip: [u8; 4], print: Print, at: u64, gaps: &[(Exchange, u64)]) -> Endp
     }
 }
 
-fn about(subject: &str, mut session: EndpointSummary) -> EndpointSummary {
+pub(in crate::endpoints) fn about(subject: &str, mut session: EndpointSummary) -> EndpointSummary {
     let subject = Some((Arc::from(subject), None));
     session.incoming = Some(Box::new(Incoming { subject, ..Incoming::default() }));
     session
@@ -249,6 +255,32 @@ fn pools_of_open_sessions_are_bounded() {
     let indexed =
         |(at, ip): (u32, Addr)| small.lines.at(ip).is_some_and(|mut all| all.any(|n| n == at));
     assert!(entries().all(|(at, entry)| indexed((at, entry.key.ip))));
+}
+
+/// However many programs a person has at however many addresses, an update costs a bounded number
+/// of estimates.
+#[test]
+fn an_update_of_a_person_costs_a_bounded_number_of_estimates() {
+    let estimates = |addresses: u8, programs: u8| {
+        let mut table = Endpoints::new(10_000, 1 << 24);
+        let at = |network: u8, program: u8| {
+            let print = Print::Ja4(format!("program-{program}").into(), None);
+            let at = u64::from(network) * 64 + u64::from(program);
+            about("kim", session([203, network, 113, 7], print, at, &[(Tls, 180)]))
+        };
+        for network in 0..addresses {
+            (0..programs).for_each(|program| table.observe(&at(network, program)));
+        }
+        table.update([7; 16], at(0, 0));
+        let before = ESTIMATES.get();
+        let rows = judged(&mut table);
+        assert_eq!(rows.len(), 1);
+        (ESTIMATES.get() - before, pool(&rows[0]).0)
+    };
+    let (cost, of) = estimates(40, 4);
+    assert!(of == PoolOf::Subject && (160..180).contains(&cost), "{cost} {of:?}");
+    let (cost, of) = estimates(64, 60);
+    assert!(of != PoolOf::Subject && (250..400).contains(&cost), "{cost} {of:?}");
 }
 
 proptest! {
