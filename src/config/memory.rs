@@ -97,8 +97,8 @@ impl Shares {
 }
 
 /// Bytes of one endpoint: its entry and index, sums, up to sixteen round trips, its prefix's floor;
-/// for one endpoint in ten also a week of exchanges.
-const ENDPOINT_BYTES: usize = 640;
+/// for one endpoint in ten also a week of exchanges, and its places among the lines of its address.
+const ENDPOINT_BYTES: usize = 656;
 
 /// Bytes of one alert: about five pieces of evidence with their sessions.
 const ALERT_BYTES: usize = 2_048;

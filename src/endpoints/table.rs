@@ -44,6 +44,9 @@ const ANSWERED: u8 = 4;
 /// answered session if that is more.
 const ROOM: usize = 8;
 
+/// The part (1/n) of the bytes of open sessions for where people are, whose lines are pooled.
+const PEOPLE: usize = 8;
+
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) key: Key,
@@ -107,8 +110,8 @@ impl Endpoints {
             accumulators: Accumulators::default(),
             due: Vec::new(),
             carried: Carried::default(),
-            open: OpenSessions::new(open),
-            lines: Lines::default(),
+            open: OpenSessions::new(open - open / PEOPLE),
+            lines: Lines::new(open / PEOPLE),
             stepping: Stepping::new(open),
             people: People::new(open),
             sessions_dropped: 0,
@@ -185,15 +188,17 @@ impl Endpoints {
     }
 
     /// Bytes of open sessions, of what home hosts exchange with whom, and of people.
-    pub const fn held(&self) -> (usize, usize, usize) {
-        (self.open.held(), self.stepping.held(), self.people.held())
+    pub fn held(&self) -> (usize, usize, usize) {
+        (self.open.held() + self.lines.held(), self.stepping.held(), self.people.held())
     }
 
     /// Adds losses since the last call to `counters`.
     pub fn count(&mut self, counters: &mut Counters) {
         counters.add(Counter::EndpointsDropped, std::mem::take(&mut self.sessions_dropped));
-        let sites = std::mem::take(&mut self.people.dropped);
+        let people = std::mem::take(&mut self.lines.dropped);
+        let sites = std::mem::take(&mut self.people.dropped) + people;
         counters.add(Counter::SitesDropped, sites);
+        counters.add(Counter::PoolsCrowded, std::mem::take(&mut self.lines.crowded));
         counters.add(Counter::EndpointTagsDropped, self.tags.take_dropped());
         let dropped = std::mem::take(&mut self.open.dropped) + self.people.take_updates_dropped();
         counters.add(Counter::EndpointUpdatesDropped, dropped);

@@ -332,6 +332,10 @@ counters! {
     /// was reached: those sessions count when they end.
     EndpointUpdatesDropped = "endpoint_updates_dropped" in "detect",
         loss("endpoint_updates", "open sessions not judged with their endpoint");
+    /// Addresses with more than 128 answered lines: these are no one client, and are not pooled
+    /// while the span lasts.
+    PoolsCrowded = "pools_crowded" in "detect",
+        quality("addresses with too many lines to be one client");
     /// Home hosts whose exchanges were forgotten because the cap was reached: those for which least
     /// was found.
     HostsDropped = "hosts_dropped" in "detect",
