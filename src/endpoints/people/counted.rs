@@ -2,6 +2,10 @@
 //!
 //! Owns: bytes and seconds of each, up to a cap. In: updates, ends. Out: what is to be added.
 //! Never: the same byte twice, or a byte as counted that nothing takes.
+//!
+//! A place is for what somebody's sums take, and for no small session: whoever fills the places has
+//! shown the bytes for it. Policy at the cap: a further session counts when it ends; one that gave
+//! up its place to it would count twice.
 
 use std::collections::HashMap;
 
@@ -16,6 +20,12 @@ pub(in crate::endpoints) type SessionId = [u8; 16];
 
 /// Bytes of a session in the map.
 const PLACE: usize = 2 * size_of::<(SessionId, Amount)>() + ALLOCATION;
+
+/// Less than so many bytes, a hundredth of what is looked at in a day, waits for the end.
+const SMALL_UP: u64 = 1_000_000;
+
+/// The same of seconds: a call of four hours is a marathon.
+const SMALL_S: u64 = 120;
 
 /// How much a session has sent, and for how long.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,8 +83,8 @@ impl Counted {
             *known = known.max(now);
             return new;
         }
-        if now == Amount::default() {
-            return now;
+        if now.up < SMALL_UP && now.seconds < SMALL_S {
+            return Amount::default();
         }
         if self.all.len() >= self.most {
             self.dropped += 1;
@@ -93,6 +103,11 @@ impl Counted {
     /// What to add of the session that is over.
     pub(super) fn end(&mut self, now: Amount) -> Amount {
         now.since(std::mem::take(&mut self.ending))
+    }
+
+    /// Bytes held.
+    pub(super) fn held(&self) -> usize {
+        self.all.len() * PLACE
     }
 
     /// Updates that had to wait, since the last call.

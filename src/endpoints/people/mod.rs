@@ -79,8 +79,8 @@ impl People {
     }
 
     /// Bytes held.
-    pub(super) const fn held(&self) -> usize {
-        self.bytes
+    pub(super) fn held(&self) -> usize {
+        self.bytes + self.counted.held()
     }
 
     /// Adds a session, or what an open one is so far, unless it `ended`. Whether rules should look

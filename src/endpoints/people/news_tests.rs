@@ -1,4 +1,5 @@
 use super::*;
+use crate::endpoints::people::COUNTED;
 use crate::endpoints::people::outbound::Outbound;
 use crate::endpoints::people::tests::{CHICAGO, HOUSE, ONE, SEATTLE, Seen, TWO, at, end, place};
 use crate::endpoints::summary::Incoming;
@@ -209,6 +210,45 @@ fn what_is_known_late_of_a_session_counts_from_its_beginning() {
         let updates: Vec<usize> = (0..6).filter(|at| bits >> at & 1 == 1).collect();
         assert_eq!(sums(&updates), want, "{updates:?}");
     }
+}
+
+/// Many sessions that nobody counts, or small ones, take no place from a large one; and what finds
+/// no place counts at its end.
+#[test]
+fn open_sessions_that_count_nothing_hide_none_that_does() {
+    const MB: u64 = 1_000_000;
+    let mut people = People::new(1 << 20);
+    let go = |people: &mut People, n: u64, up: u64, owner: Option<Owner>, ended: bool| {
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&n.to_be_bytes());
+        let session = out(&ONE, (0, 9, 9), |egress| {
+            (egress.session.id, egress.up, egress.owner) = (id, up, owner);
+        });
+        if ended {
+            people.close(&id);
+        }
+        people.observe(&session, ended);
+    };
+    for n in 0..1_000 {
+        go(&mut people, n, 500 * MB, None, false);
+        go(&mut people, 1_000 + n, 900_000, Some(Owner::Code), false);
+    }
+    let empty = people.counted.held();
+    go(&mut people, 5_000, 200 * MB, Some(Owner::Code), false);
+    let sum = |people: &People| people.people["e-1"].outbound.as_ref().unwrap().volumes.clone();
+    assert_eq!(sum(&people)[&Owner::Code][0].1, 200 * MB);
+    assert!(empty == 0 && people.counted.held() > 0 && people.take_updates_dropped() == 0);
+    assert!(people.held() > people.bytes);
+    for n in 10_000..11_000 {
+        go(&mut people, n, MB, Some(Owner::Code), false);
+    }
+    assert!(people.counted.held() <= (1 << 20) / COUNTED);
+    let told = sum(&people)[&Owner::Code][0].1;
+    assert!(told < 600 * MB && people.take_updates_dropped() > 500, "{told}");
+    for n in 10_000..11_000 {
+        go(&mut people, n, MB, Some(Owner::Code), true);
+    }
+    assert_eq!(sum(&people)[&Owner::Code][0].1, 1_200 * MB, "each byte once");
 }
 
 /// The line of a host shows the latest of each kind, until the next span.
