@@ -81,21 +81,17 @@ pub(super) fn kind(mtu: u16, clamped: bool) -> PathKind {
     }
 }
 
-/// The kind of path with an MTU in a range: where one of an access network is in it no tunnel is
-/// certain, and without one of a tunnel none is told.
+/// The kind of path with an MTU in a range. It is no tunnel's for certain: any other MTU of the
+/// range may be a direct link's.
 pub(super) fn kind_within(mtus: &Range<u16>) -> PathKind {
     let has =
         |wanted: PathKind| TABLE.iter().any(|(mtu, kind)| *kind == wanted && mtus.contains(mtu));
-    let access = has(PathKind::Access);
     if mtus.end > ETHERNET {
         PathKind::Plain
-    } else if has(PathKind::Tunnel) {
-        let shared = access || has(PathKind::Both);
-        if shared { PathKind::Both } else { PathKind::Tunnel }
-    } else if access {
-        PathKind::Access
-    } else if has(PathKind::Both) {
+    } else if has(PathKind::Tunnel) || has(PathKind::Both) {
         PathKind::Both
+    } else if has(PathKind::Access) {
+        PathKind::Access
     } else {
         PathKind::Unlisted
     }

@@ -6,11 +6,12 @@ use crate::model::facts::{LongDatagram, PathMtu};
 use crate::model::protocol::Protocol;
 
 /// Fragments of the initiator were made on the way to us. Those that we sent it may have been made
-/// for a link of our own; and only a server of QUIC is known to search for what the path carries.
+/// for a link of our own; and only a server of QUIC is known to search for what the path carries,
+/// which is harder to forge than fragments.
 pub(super) fn path(record: &Record) -> Option<PathMtu> {
     let probes = record.responder.path.filter(|path| !path.fragments);
     let probes = probes.filter(|_| record.facts.protocol == Some(Protocol::Quic));
-    record.initiator.path.filter(|path| path.fragments).or(probes)
+    probes.or(record.initiator.path.filter(|path| path.fragments))
 }
 
 /// A router names the datagram, and here its own address is the datagram's destination. Longer

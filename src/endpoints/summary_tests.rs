@@ -261,5 +261,6 @@ fn sizes_count_where_they_are_about_the_path() {
     assert_eq!(told(Some(Protocol::Openvpn), None, path(false)), None);
     assert_eq!(told(None, None, path(true)), None, "for a link of our own, perhaps");
     assert_eq!(told(Some(Protocol::Openvpn), path(true), path(false)), path(true));
+    assert_eq!(told(Some(Protocol::Quic), path(true), path(false)), path(false), "harder to forge");
     assert_eq!(told(Some(Protocol::Quic), path(false), None), None);
 }

@@ -5,6 +5,7 @@
 //! Out: [`Tunnel`]. Never: a verdict from round trips alone, or from an MTU that home networks
 //! have.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::endpoints::mtu::{self, PathKind};
@@ -68,7 +69,7 @@ pub(super) fn estimate(
     let by_mtu = traits.mtu.as_ref().map(|totals| discounted(by_mtu(totals)));
     let by_path = traits
         .path
-        .map(|(at_least, below)| discounted(weight(mtu::kind_within(&(at_least..below)))));
+        .map(|(at_least, below)| discounted(by_path(&(at_least..below), traits.mtu.as_ref())));
     let refused = traits.refused.map(|_| discounted(REFUSED));
     // All tell of the same link.
     let link = [by_mtu, by_path, refused].into_iter().flatten().reduce(f64::max)?;
@@ -101,6 +102,16 @@ fn by_mtu(totals: &MtuTotals) -> f64 {
         PathKind::Tunnel => alone,
         _ if at_times => alone.max(BOTH) + CHANGED,
         _ => alone,
+    }
+}
+
+/// The evidence of a range in which the path's MTU lies. A tunnel needs a SYN that names the MTU.
+fn by_path(mtus: &Range<u16>, syns: Option<&MtuTotals>) -> f64 {
+    let mut hints = syns.iter().flat_map(|totals| &totals.hints).map(|(mtu, _)| *mtu);
+    if hints.any(|mtu| mtus.contains(&mtu) && mtu::kind(mtu, false) == PathKind::Tunnel) {
+        TUNNEL
+    } else {
+        weight(mtu::kind_within(mtus))
     }
 }
 
@@ -201,23 +212,26 @@ mod tests {
         assert!(confidence(&refused, &["mobile"]) < 0.5, "GTP behind a translator");
     }
 
+    fn path(at_least: u16, below: u16) -> Traits {
+        Traits { path: Some((at_least, below)), ..Traits::default() }
+    }
+
+    /// Whatever the MTU of a direct link is, and however coarse the search.
     #[test]
-    fn sizes_of_datagrams_tell_a_tunnel_if_no_access_network_is_as_wide() {
-        let path = |at_least, below| Traits { path: Some((at_least, below)), ..Traits::default() };
-        for (at_least, below, l3) in [
-            (1_415, 1_423, true),
-            (1_420, 1_428, true),
-            (1_417, 1_430, false),
-            (1_430, 1_455, false),
-            (1_467, 1_480, false),
-            (1_484, 1_501, false),
-            (1_276, 1_284, false),
-            (1_380, 1_430, false),
-        ] {
-            let tunnel = estimate(&path(at_least, below), &[], None).unwrap();
-            assert_eq!(tunnel.l3, l3, "{at_least} {below} {tunnel:?}");
-            assert!(!l3 || tunnel.reason == "path");
+    fn a_range_alone_is_no_tunnel() {
+        for mtu in 1_280..=1_500 {
+            for before in 0..64 {
+                for behind in 1..64 {
+                    let direct = path(mtu - before, mtu + behind);
+                    let tunnel = estimate(&direct, &[], None).unwrap();
+                    assert!(!tunnel.l3, "{direct:?} {tunnel:?}");
+                }
+            }
         }
+    }
+
+    #[test]
+    fn a_range_tells_a_tunnel_with_a_second_kind_of_evidence() {
         let far = Excess {
             of: "prefix",
             floor_ns: 20_000_000,
@@ -230,7 +244,13 @@ mod tests {
         assert!(tunnel.l3 && tunnel.reason == "path+floor", "{tunnel:?}");
         let dsl = Traits { excess: Some(far), ..path(1_484, 1_496) };
         assert!(!estimate(&dsl, &[], None).unwrap().l3);
-        assert!(confidence(&path(1_420, 1_428), &["mobile"]) < 0.5);
+        let with_mss = |mtu| Traits { path: Some((1_415, 1_424)), ..traits(&[(mtu, 3)]) };
+        let tunnel = estimate(&with_mss(1_420), &[], None).unwrap();
+        assert!(tunnel.l3 && tunnel.reason == "path+mss", "{tunnel:?}");
+        for mtu in [1_500, 1_492, 1_400, 1_423] {
+            assert!(confidence(&with_mss(mtu), &[]) < 0.5, "{mtu}");
+        }
+        assert!(confidence(&with_mss(1_420), &["mobile"]) < 0.5);
     }
 
     /// Nobody can tell a direct link of 1,420 bytes from WireGuard by its MTU.

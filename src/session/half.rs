@@ -3,7 +3,7 @@
 //! Owns: counters, the position of a stream, or sizes of datagrams. In: packets. Out: nothing by
 //! itself. Never: grows.
 
-use crate::model::Nanos;
+use crate::model::{Nanos, Peer};
 use crate::session::sizes::Sizes;
 use crate::session::stream::Stream;
 
@@ -25,20 +25,30 @@ impl Half {
         Sizes::of(self.stream.words())
     }
 
-    /// Notes a datagram.
+    /// Notes a datagram that came whole: a responder's may search for the path MTU.
     #[inline]
-    pub(crate) fn note_datagram(&mut self, payload_wire: u32, payload: &[u8], time: Option<Nanos>) {
-        if !Sizes::is_short(payload_wire) {
-            let mut sizes = self.sizes();
-            sizes.note(payload_wire, payload, time);
-            self.stream = Stream::of_words(sizes.words());
+    pub(crate) fn note_datagram(
+        &mut self,
+        side: Peer,
+        payload_wire: u32,
+        payload: &[u8],
+        time: Option<Nanos>,
+    ) {
+        if Sizes::is_short(payload_wire) {
+            return;
         }
+        let mut sizes = self.sizes();
+        match side {
+            Peer::Initiator => sizes.note_whole(payload_wire, payload),
+            Peer::Responder => sizes.note(payload_wire, payload, time),
+        }
+        self.stream = Stream::of_words(sizes.words());
     }
 
-    /// Notes the first fragment of a datagram.
-    pub(crate) fn note_fragment(&mut self, payload_wire: u32) {
+    /// Notes the first fragment of an initiator's datagram whose others came, too.
+    pub(crate) fn note_fragment(&mut self, payload_wire: u32, time: Nanos) {
         let mut sizes = self.sizes();
-        sizes.note_fragment(payload_wire);
+        sizes.note_fragment(payload_wire, time);
         self.stream = Stream::of_words(sizes.words());
     }
 }

@@ -99,22 +99,110 @@ fn a_transfer_that_ends_soon_tells_nothing() {
     }
 }
 
+/// A program that sends datagrams of one length says nothing, whatever the search next to it tries.
 #[test]
-fn fragments_tell_the_mtu_to_eight_bytes() {
-    let mut sizes = Sizes::default();
-    sizes.note(1_464, &[1; 40], Some(Nanos(1)));
-    // 1,420 bytes of IP, and the end of a datagram.
-    sizes.note_fragment(1_420 - 20 - 8);
-    sizes.note(1_400, &[1; 40], Some(Nanos(2)));
+fn a_sender_that_fills_one_length_tells_nothing() {
+    for probes in [vec![1_352, 1_402, 1_427, 1_439], vec![1_472, 1_336, 1_404, 1_438, 1_455]] {
+        let mut transfer = Transfer { sizes: Sizes::default(), now_ms: 1_000_000_000 };
+        for probe in probes {
+            transfer.burst(1_272, 12, 900);
+            transfer.send(probe);
+        }
+        for _ in 0..30 {
+            transfer.burst(1_272, 12, 900);
+            transfer.wait(1_000);
+        }
+        assert_eq!(transfer.sizes.path(4), None);
+    }
+}
+
+/// Ones of 65,535 bytes may arrive; they tell nothing of a path that is not Ethernet's.
+#[test]
+fn jumbo_datagrams_are_no_probes() {
+    let mut transfer = Transfer { sizes: Sizes::default(), now_ms: 1_000_000_000 };
+    for payload in [65_527, 1_300, 1_400] {
+        transfer.burst(payload, 6, 0);
+        transfer.wait(10_000);
+        transfer.burst(payload, 6, 0);
+        assert_eq!((transfer.sizes.path(6), transfer.sizes.path(4)), (None, None), "{payload}");
+    }
+}
+
+#[test]
+fn a_time_that_was_set_back_decides_nothing() {
+    let mut transfer = Transfer { sizes: Sizes::default(), now_ms: 1_000_000_000 };
+    for (payload, many) in [(1_300, 6), (1_372, 6), (1_440, 1)] {
+        transfer.burst(payload, many, 0);
+    }
+    transfer.now_ms -= 60_000;
+    transfer.burst(1_372, 6, 0);
+    assert_eq!(transfer.sizes.path(4), None);
+    transfer.wait(70_000);
+    transfer.burst(1_372, 6, 0);
+    let told = transfer.sizes.path(4).map(|path| (path.at_least, path.below));
+    assert_eq!(told, Some((1_400, 1_468)));
+}
+
+/// Fragments of so many bytes of IP, each so many seconds after the one before.
+fn fragments(sizes: &mut Sizes, now_s: &mut u64, sent: &[(u64, u32)]) {
+    for (after, bytes) in sent {
+        *now_s += after;
+        sizes.note_fragment(bytes - 20 - 8, Nanos(*now_s * 1_000_000_000));
+        *sizes = Sizes::of(sizes.words());
+    }
+}
+
+#[test]
+fn fragments_of_three_minutes_tell_the_mtu_to_eight_bytes() {
+    let (mut sizes, mut now_s) = (Sizes::default(), 1_795_000_000);
+    sizes.note_whole(1_392, &[1; 40]);
+    fragments(&mut sizes, &mut now_s, &[(0, 1_420), (1, 1_420), (1, 1_420), (61, 1_420)]);
+    assert_eq!(sizes.path(4), None, "two of three");
+    fragments(&mut sizes, &mut now_s, &[(61, 1_420)]);
+    sizes.note_whole(1_392, &[1; 40]);
     let path = sizes.path(4).unwrap();
     assert_eq!((path.at_least, path.below, path.fragments), (1_420, 1_428, true));
-    let mut six = Sizes::default();
-    six.note_fragment(1_420 / 8 * 8 - 48 - 8);
-    assert_eq!(six.path(6).map(|path| (path.at_least, path.below)), Some((1_416, 1_424)));
+    let six = sizes.path(6).map(|path| (path.at_least, path.below));
+    assert_eq!(six, Some((1_448, 1_456)));
+    // What nobody's link has is not counted.
     let mut odd = Sizes::default();
-    odd.note_fragment(600);
-    odd.note_fragment(9_000);
-    assert_eq!(odd.path(4), None, "nobody's MTU");
+    fragments(&mut odd, &mut now_s, &[(61, 628), (61, 628), (61, 628), (61, 9_000)]);
+    assert_eq!(odd.path(4), None);
+}
+
+#[test]
+fn one_datagram_neither_accuses_nor_hides() {
+    let (mut sizes, mut now_s) = (Sizes::default(), 1_795_000_000);
+    (0..100).for_each(|_| sizes.note_whole(1_472, &[1; 40]));
+    fragments(&mut sizes, &mut now_s, &[(61, 1_420)]);
+    assert_eq!(sizes.path(4), None);
+    fragments(&mut sizes, &mut now_s, &[(61, 1_420), (61, 1_420), (61, 1_420)]);
+    assert_eq!(sizes.path(4), None, "its link carries 1,500");
+
+    let mut tunnel = Sizes::default();
+    fragments(&mut tunnel, &mut now_s, &[(61, 1_500), (61, 1_420), (61, 1_420), (61, 1_420)]);
+    fragments(&mut tunnel, &mut now_s, &[(61, 1_420), (61, 1_500)]);
+    tunnel.note_whole(1_472, &[1; 40]);
+    tunnel.note_whole(1_472, &[1; 40]);
+    assert_eq!(tunnel.path(4).map(|path| path.at_least), Some(1_420));
+    let mut refuted = tunnel;
+    refuted.note_whole(1_472, &[1; 40]);
+    assert_eq!(refuted.path(4), None, "three came whole");
+    fragments(&mut tunnel, &mut now_s, &[(61, 1_500), (61, 1_500)]);
+    assert_eq!(tunnel.path(4), None, "as many fragments of another length");
+}
+
+/// Ends that were taken for each other leave nothing behind.
+#[test]
+fn a_search_and_fragments_do_not_mix() {
+    let (mut sizes, mut now_s) = (Sizes::default(), 1_795_000_000);
+    fragments(&mut sizes, &mut now_s, &[(61, 1_420), (61, 1_420), (61, 1_420)]);
+    assert!(sizes.path(4).is_some());
+    sizes.note(1_300, &[1; 40], Some(Nanos(1)));
+    assert_eq!(sizes.path(4), None);
+    (0..9).for_each(|n| sizes.note(1_300, &[1; 40], Some(Nanos(n))));
+    fragments(&mut sizes, &mut now_s, &[(61, 1_420)]);
+    assert_eq!(sizes.path(4), None);
 }
 
 #[test]
@@ -136,6 +224,11 @@ fn the_first_of_the_longest_datagrams_is_kept() {
     assert!(Sizes::is_short(1_252) && !Sizes::is_short(1_253));
 }
 
+fn length() -> impl Strategy<Value = u32> {
+    let few = [1_253, 1_300, 1_350, 1_352, 1_400, 1_471, 1_472, 1_473, 9_000, 65_527, 65_528];
+    prop_oneof![6 => prop::sample::select(few.to_vec()), 1 => 0u32..70_000]
+}
+
 proptest! {
     /// Whatever is told of a path is true, whatever the rests of bursts are.
     #[test]
@@ -149,17 +242,22 @@ proptest! {
         }
     }
 
-    /// Any lengths at any times are survived, and tell less than they are.
+    /// Any lengths at any times are survived, and tell less than they are. Runs of few lengths, or
+    /// nothing would be told.
     #[test]
     fn any_datagrams_leave_a_valid_state(
-        sent in prop::collection::vec((0u32..70_000, any::<u32>(), any::<bool>()), 0..200)
+        sent in prop::collection::vec((length(), 1u8..7, any::<u32>(), 0u8..8), 0..60)
     ) {
         let mut sizes = Sizes::default();
-        for (payload, time, fragment) in sent {
-            if fragment {
-                sizes.note_fragment(payload);
-            } else if !Sizes::is_short(payload) {
-                sizes.note(payload, &[1; 40], Some(Nanos(u64::from(time) << 20)));
+        for (payload, run, time, kind) in sent {
+            let time = Nanos(u64::from(time) << 24);
+            for _ in 0..run {
+                match kind {
+                    0 => sizes.note_fragment(payload, time),
+                    _ if Sizes::is_short(payload) => {}
+                    1 => sizes.note_whole(payload, &[1; 40]),
+                    _ => sizes.note(payload, &[1; 40], Some(time)),
+                }
             }
             prop_assert_eq!(Sizes::of(sizes.words()), sizes);
             for version in [4, 6] {

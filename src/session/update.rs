@@ -199,7 +199,8 @@ impl<X> Session<X> {
             self.note_data(side);
             if packet.key.transport == Transport::UDP {
                 let time = self.can_time(packet).then_some(packet.time);
-                self.half(side).note_datagram(packet.payload_wire(), arrival.payload(), time);
+                let wire = packet.payload_wire();
+                self.half(side).note_datagram(side, wire, arrival.payload(), time);
             }
             let piece = Piece { from: side, payload: arrival.payload(), gap: false };
             self.deliver(piece, packet, listener);
@@ -224,10 +225,6 @@ impl<X> Session<X> {
         if !wanted {
             return;
         }
-        let first = !packet.flags.has(PacketFlags::FRAGMENT_LATER);
-        if first && packet.key.transport == Transport::UDP {
-            self.half(side).note_fragment(packet.payload_wire());
-        }
         let whole = match fragments.take(arrival, listener) {
             FragmentOutcome::Whole(whole) => whole,
             FragmentOutcome::Kept => return,
@@ -236,6 +233,10 @@ impl<X> Session<X> {
         let bytes = whole.payload();
         self.note_data(side);
         if packet.key.transport != Transport::TCP {
+            let first = &whole.first;
+            if side == Peer::Initiator && self.can_time(first) {
+                self.half(side).note_fragment(first.payload_wire(), first.time);
+            }
             let piece = Piece { from: side, payload: bytes, gap: false };
             self.deliver(piece, packet, listener);
         } else if !bytes.is_empty() {

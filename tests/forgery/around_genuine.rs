@@ -2,6 +2,7 @@
 //! packets under the addresses of everybody in it.
 
 use super::one_packet::between;
+use super::one_packet::fragmented;
 use super::*;
 
 /// Hosts outside that speak with ours in the demonstration: some accused, some not.
@@ -74,6 +75,71 @@ fn packets_that_anybody_can_forge_change_no_alert() {
     };
     assert_eq!(incidents(&said), incidents(&alone));
     assert!(!alone.incidents.is_empty() && said.sessions.len() > alone.sessions.len() + 600);
+}
+
+/// A client outside, a server of ours, and the range that is told of the path, if any; no tunnel.
+fn range_told(add: impl Fn(&mut Capture, SocketAddr, SocketAddr)) -> Option<(u64, u64)> {
+    let (client, server) = (addr("203.0.113.20:40000"), addr("192.0.2.10:4433"));
+    let mut capture = Capture::default();
+    for (n, ends) in [(client, server), (server, client)].into_iter().enumerate() {
+        // Each proves that it receives, far enough away for a tunnel.
+        for (step, kind) in [[0, 1], [1, 1]].into_iter().enumerate() {
+            let (from, to) = if step == 0 { ends } else { (ends.1, ends.0) };
+            let at = START + (2 * n + step) as u64 * 80 * MS;
+            capture.add(at, udp(from, to, &stun(kind, n as u8 + 1)));
+        }
+    }
+    add(&mut capture, client, server);
+    let said = read(&capture.sorted().pcap(), &["--quiet", "--home", "192.0.2.0/24"]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    assert_eq!((said.sessions.len(), said.rules().len()), (1, 0), "{:?}", said.rules());
+    let row = said.endpoints.iter().find(|row| *at(row, "endpoint.ip") == "203.0.113.20");
+    let row = row.expect("a line for the client");
+    assert_ne!(*at(row, "longhaul.tunnel.l3"), true);
+    let bytes = |path| at(row, path).as_u64();
+    bytes("longhaul.mtu.at_least").zip(bytes("longhaul.mtu.below"))
+}
+
+/// Under the address and ports of somebody's session over UDP.
+#[test]
+fn a_forged_fragment_tells_nothing_of_a_path() {
+    let genuine = |capture: &mut Capture, client, server| {
+        for n in 0..8u64 {
+            capture.add(START + SECOND + n * 10 * MS, udp(client, server, &[5; 1_472]));
+        }
+    };
+    let fragments =
+        |capture: &mut Capture, ends: (SocketAddr, SocketAddr), bytes, seconds: &[u64]| {
+            for (n, second) in seconds.iter().enumerate() {
+                for (step, frame) in
+                    fragmented(ends.0, ends.1, bytes, n as u16).into_iter().enumerate()
+                {
+                    capture.add(START + second * SECOND + step as u64 * MS, frame);
+                }
+            }
+        };
+    let first_alone = range_told(|capture, client, server| {
+        genuine(capture, client, server);
+        let [first, _] = fragmented(client, server, 1_420, 7);
+        capture.add(START + 5 * SECOND, first);
+    });
+    assert_eq!(first_alone, None);
+    let whole = range_told(|capture, client, server| {
+        genuine(capture, client, server);
+        fragments(capture, (client, server), 1_420, &[5]);
+    });
+    assert_eq!(whole, None);
+    // What a client behind such a link sends is told, and hidden by no single datagram.
+    for forged in [&[][..], &[7][..], &[30][..]] {
+        let told = range_told(|capture, client, server| {
+            fragments(capture, (client, server), 1_420, &[10, 75, 140, 205, 270]);
+            fragments(capture, (client, server), 1_500, forged);
+            if !forged.is_empty() {
+                capture.add(START + 100 * SECOND, udp(client, server, &[5; 1_472]));
+            }
+        });
+        assert_eq!(told, Some((1_420, 1_428)), "{forged:?}");
+    }
 }
 
 /// Names of gateways that end connections for many people excuse a gateway's address, not whoever

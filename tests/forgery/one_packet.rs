@@ -64,6 +64,22 @@ fn asked_and_answered(from: SocketAddr, to: SocketAddr, with: [&[u8]; 2]) -> Vec
     vec![udp(from, to, with[0]), udp(to, from, with[1])]
 }
 
+/// A datagram whose first fragment is an IP packet of so many bytes, and its rest.
+pub(super) fn fragmented(from: SocketAddr, to: SocketAddr, bytes: usize, id: u16) -> [Vec<u8>; 2] {
+    let whole = udp(from, to, &[7; 1_600]);
+    let (header, data) = whole[14..].split_at(20);
+    let part = |begin: usize, end: usize, field: u16| {
+        let mut ip = header.to_vec();
+        ip[2..4].copy_from_slice(&((20 + end - begin) as u16).to_be_bytes());
+        ip[4..6].copy_from_slice(&id.to_be_bytes());
+        ip[6..8].copy_from_slice(&field.to_be_bytes());
+        ip.extend(&data[begin..end]);
+        ethernet(0x0800, &ip)
+    };
+    let cut = bytes - 20;
+    [part(0, cut, 0x2000), part(cut, data.len(), (cut / 8) as u16)]
+}
+
 /// Who sends under the address of `from` to `to`, and what comes of it.
 pub(super) fn between(from: &str, to: &str, ports: (u16, u16)) -> Vec<Case> {
     let (a, b) = (at_port(from, ports.0), at_port(to, ports.1));
@@ -80,6 +96,9 @@ pub(super) fn between(from: &str, to: &str, ports: (u16, u16)) -> Vec<Case> {
     let case = |name, frames| Case { name, frames };
     vec![
         case("a datagram", asked_and_answered(a, b, [b"query", b"answer"])),
+        case("a fragment", fragmented(a, b, 1_420, 7)[..1].to_vec()),
+        case("a datagram in fragments", fragmented(a, b, 1_420, 8).to_vec()),
+        case("a long datagram", vec![udp(a, b, &[7; 1_472])]),
         case("STUN", asked_and_answered(a, b, [&stun_asks, &stun_answers])),
         case("WireGuard", asked_and_answered(a, b, [&initiation, &response])),
         case("OpenVPN", asked_and_answered(a, b, [&reset, &reset_answer])),

@@ -298,9 +298,10 @@ fn set_tunnel(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
         "l3" => tunnel.l3 = value.as_bool()?,
         "confidence" => tunnel.confidence = value.as_f64()?,
         "reason" => {
-            let words =
-                ["none", "mss", "stack", "floor", "mss+stack", "mss+floor", "refused", "path"];
-            tunnel.reason = words.into_iter().find(|word| Some(*word) == value.as_str())?;
+            let mut words =
+                "none mss stack floor mss+stack mss+floor refused path path+mss path+floor"
+                    .split(' ');
+            tunnel.reason = words.find(|word| Some(*word) == value.as_str())?;
         }
         _ => return None,
     }

@@ -350,11 +350,13 @@ Endpoint of EndpointRow [
         has a smaller link behind it.")),
     field(("longhaul.mtu.at_least", 3, Kind::Int, "bytes", Shown::Sometimes,
         |r| Value::int_opt(r.traits.path.map(|(at_least, _)| at_least)),
-        "Length of the longest IP packet that the path to it carried, where a shorter limit than \
-         the sender's shows: by probes of its servers of QUIC, or by fragments of its own.")),
+        "Length of an IP packet that the path to it carried, where lengths hint at a limit: a \
+         server of QUIC used ever longer ones up to this, or three or more datagrams of the \
+         endpoint came in fragments of this length. No proof: senders have reasons of their own.")),
     field(("longhaul.mtu.below", 3, Kind::Int, "bytes", Shown::Sometimes,
         |r| Value::int_opt(r.traits.path.map(|(_, below)| below)),
-        "Length of the shortest one that the path did not carry.")),
+        "Length of the shortest one that was tried and not used afterwards, or above what fits \
+         such a fragment.")),
     field(("longhaul.stack.syn", 2, Kind::Text, "", Shown::Sometimes,
         |r| read::stack(r, |s| Value::word_opt(s.syn)), "Family of systems of most of its SYNs.")),
     field(("longhaul.stack.program", 2, Kind::Text, "", Shown::Sometimes,
