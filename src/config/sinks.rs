@@ -249,7 +249,8 @@ impl SinkKeys {
         let parsed =
             transport.and_then(|(transport, port)| Some((transport, host_port(rest, port)?)));
         let Some((transport, (host, port))) = parsed else {
-            faults.add("url", format!("`{url}` is no address of a syslog server"), help);
+            let cause = format!("`{}` is no address of a syslog server", shown(&url));
+            faults.add("url", cause, help);
             return None;
         };
         Some(Receiver::Syslog { transport, host, port, facility, tls })
@@ -264,7 +265,8 @@ impl SinkKeys {
             authority.is_some_and(|host| host_port(host, 80).is_some() && !host.contains('@'))
         };
         let Some(url) = url.clone().filter(is_http) else {
-            let cause = url.map_or("it is missing".to_owned(), |url| format!("`{url}` is none"));
+            let cause =
+                url.map_or("it is missing".to_owned(), |url| format!("`{}` is none", shown(&url)));
             faults.add("url", cause, help);
             return None;
         };
@@ -327,6 +329,17 @@ impl SinkKeys {
     }
 }
 
+/// A URL as messages show it: without a login, which does not belong there.
+fn shown(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    match rest.rsplit_once('@') {
+        Some((_, host)) => {
+            format!("{scheme}://(login left out, see user and password_file)@{host}")
+        }
+        None => url.to_owned(),
+    }
+}
+
 /// Whether a URL names this machine.
 fn is_this_machine(url: &str) -> bool {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
@@ -363,6 +376,17 @@ pub(super) fn check_all(sinks: &[SinkPlan]) -> Vec<Error> {
         if earlier.iter().any(|other| other.name == sink.name) {
             let error = Error::new(format!("sink {}: name", sink.name), "another sink has it");
             errors.push(error.at(path, line).help("give each sink a name of its own"));
+        }
+        let file = |of: &SinkPlan| match &of.to {
+            Receiver::File { path, .. } => Some(path.clone()),
+            _ => None,
+        };
+        let writes = file(sink);
+        if let Some(other) = earlier.iter().find(|other| writes.is_some() && file(other) == writes)
+        {
+            let cause = format!("sink {} writes to the same", other.name);
+            let error = Error::new(format!("sink {}: path", sink.name), cause);
+            errors.push(error.at(path, line).help("give each sink a file of its own"));
         }
         let same = |other: &&SinkPlan| sink.spool.is_some() && other.spool == sink.spool;
         if let Some(other) = earlier.iter().find(same) {

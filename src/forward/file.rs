@@ -50,15 +50,19 @@ impl FileTarget {
     fn open(&mut self) -> io::Result<(File, u64)> {
         if let Some((file, bytes)) = self.file.take() {
             let own = file.metadata()?;
-            if self.is_full(&own, bytes) {
-                file.sync_data()?;
-                self.begin_anew()?;
-            } else if fs::metadata(&self.path)
-                .is_ok_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino()))
-            {
+            let is_there = fs::metadata(&self.path)
+                .is_ok_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino()));
+            if is_there && !self.is_full(&own, bytes) {
                 return Ok((file, bytes));
             }
+            // Later syncs are of the next file.
+            file.sync_data()?;
+            if is_there {
+                self.begin_anew()?;
+            }
         }
+        // Including what a process that was killed has left.
+        (1..=self.keep).filter(|_| self.zstd).try_for_each(|n| self.pack(n))?;
         let mut options = File::options();
         options.append(true).create(true).mode(FILE_MODE);
         let mut file = options.open(&self.path)?;
@@ -101,9 +105,7 @@ impl FileTarget {
                 moved(&self.finished(n, is_packed), &self.finished(n + 1, is_packed))?;
             }
         }
-        fs::rename(&self.path, self.finished(1, false))?;
-        // Including one that a process which was killed has left.
-        (1..=self.keep).filter(|_| self.zstd).try_for_each(|n| self.pack(n))
+        fs::rename(&self.path, self.finished(1, false))
     }
 
     /// Compresses a finished file, if it is not. The plain file goes when the other is on disk.

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::model::Nanos;
+use crate::model::{EventKind, Nanos};
 
 /// A part of an event.
 #[derive(Debug, Deserialize)]
@@ -37,6 +37,8 @@ struct End<'a> {
 #[derive(Debug, Default, Deserialize)]
 struct Own<'a> {
     update: Option<u64>,
+    #[serde(borrow, default)]
+    change: Cow<'a, str>,
     #[serde(borrow, default)]
     subject: Ids<'a>,
 }
@@ -72,16 +74,44 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// What is the same whenever the event is sent, and different for all others. An open session
-    /// has one id and several events; health has no id.
-    pub fn key(&self, line: &[u8], is_update: bool) -> String {
-        if self.event.id.is_empty() {
+    /// What is the same whenever the event is sent, and different for all others. An open session,
+    /// and an incident that opens, gets worse and is closed, have one id and several events; health
+    /// has no id.
+    pub fn key(&self, line: &[u8], kind: EventKind) -> String {
+        let id = &self.event.id;
+        if id.is_empty() {
             let digest = Sha256::digest(line);
             return digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         }
-        match self.longhaul.update.filter(|_| is_update) {
-            Some(update) => format!("{}-{update}", self.event.id),
-            None => self.event.id.to_string(),
+        match (kind, self.longhaul.update) {
+            (EventKind::SessionUpdate, Some(update)) => format!("{id}-{update}"),
+            (EventKind::Incident, _) => format!("{id}-{}-{}", self.longhaul.change, self.time),
+            _ => id.to_string(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_change_of_an_incident_is_an_event_of_its_own() {
+        let line = |time: &str, change: &str| {
+            format!(
+                "{{\"@timestamp\":\"{time}\",\"event\":{{\"id\":\"a1\"}},\
+                 \"longhaul\":{{\"change\":\"{change}\"}}}}"
+            )
+        };
+        let key = |line: &str| Head::of(line.as_bytes()).key(line.as_bytes(), EventKind::Incident);
+        let opened = line("2026-11-28T10:00:00Z", "opened");
+        assert_eq!(key(&opened), "a1-opened-2026-11-28T10:00:00Z");
+        assert_eq!(key(&opened), key(&opened), "sent again");
+        for other in [line("2026-11-28T10:00:00Z", "worse"), line("2026-11-28T11:00:00Z", "opened")]
+        {
+            assert_ne!(key(&opened), key(&other));
+        }
+        let alert = Head::of(opened.as_bytes()).key(opened.as_bytes(), EventKind::Alert);
+        assert_eq!(alert, "a1");
     }
 }

@@ -16,8 +16,8 @@ use ureq::http::{HeaderMap, StatusCode};
 
 use crate::forward::tls::{Tls, secret};
 use crate::forward::{Failure, Head, Message, Refused, Target};
+use crate::model::Error;
 use crate::model::sink::{Login, Service, TlsFiles};
-use crate::model::{Error, EventKind};
 
 const CONNECT: Duration = Duration::from_secs(5);
 const WHOLE: Duration = Duration::from_secs(60);
@@ -162,8 +162,7 @@ impl HttpTarget {
         for message in messages {
             match &self.service {
                 Service::Bulk { index } => {
-                    let is_update = message.kind == EventKind::SessionUpdate;
-                    let key = Head::of(message.event).key(message.event, is_update);
+                    let key = Head::of(message.event).key(message.event, message.kind);
                     let action = json!({ "create": { "_index": index, "_id": key } });
                     body.extend_from_slice(action.to_string().as_bytes());
                     body.push(b'\n');

@@ -20,8 +20,8 @@ use siphasher::sip::SipHasher13;
 use crate::forward::asynchronous::Blocking;
 use crate::forward::tls::{Tls, secret};
 use crate::forward::{Failure, Head, Message, Refused, Target};
+use crate::model::Error;
 use crate::model::sink::{Mechanism, TlsFiles};
-use crate::model::{Error, EventKind};
 
 /// The client itself tries again for so long.
 const TRIES: Duration = Duration::from_secs(10);
@@ -129,8 +129,8 @@ impl KafkaTarget {
     }
 }
 
-/// Sends records in order. If the broker finds them too large, one by one: a record that it never
-/// takes keeps no other from it.
+/// Sends records in order. If the broker refuses them for what they are, one by one: a record that
+/// it never takes keeps no other from it.
 async fn produce(
     client: &PartitionClient,
     records: Vec<(usize, Record)>,
@@ -147,41 +147,49 @@ async fn produce(
         }
         let all: Vec<Record> = some.iter().map(|(_, record)| record.clone()).collect();
         let tried = client.produce(all, Compression::Zstd).await;
-        if !tried.as_ref().is_err_and(is_too_large) {
+        if tried.as_ref().err().and_then(refusal).is_none() {
             tried.map_err(|e| Failure::new(e.to_string()))?;
             continue;
         }
         for (index, record) in some {
             match client.produce(vec![record], Compression::Zstd).await {
-                Err(e) if is_too_large(&e) => {
-                    refused.push(Refused { index, cause: "larger than the topic takes".into() });
-                }
-                one => drop(one.map_err(|e| Failure::new(e.to_string()))?),
+                Ok(_) => {}
+                Err(e) => match refusal(&e) {
+                    Some(cause) => refused.push(Refused { index, cause: cause.to_owned() }),
+                    None => return Err(Failure::new(e.to_string())),
+                },
             }
         }
     }
     Ok(())
 }
 
-fn is_too_large(error: &KafkaError) -> bool {
-    use ProtocolError::{MessageTooLarge, RecordListTooLarge};
-    let KafkaError::ServerError { protocol_error, .. } = error else { return false };
-    matches!(protocol_error, MessageTooLarge | RecordListTooLarge)
+/// Why a broker will never take a record, if that is so.
+fn refusal(error: &KafkaError) -> Option<&'static str> {
+    let KafkaError::ServerError { protocol_error, .. } = error else { return None };
+    match protocol_error {
+        ProtocolError::MessageTooLarge | ProtocolError::RecordListTooLarge => {
+            Some("it is larger than the topic takes")
+        }
+        ProtocolError::InvalidTimestamp => Some("the topic takes no such time of a record"),
+        ProtocolError::InvalidRecord => Some("the topic takes no such record"),
+        _ => None,
+    }
 }
 
 fn record(message: &Message<'_>) -> Record {
     let head = Head::of(message.event);
-    let is_update = message.kind == EventKind::SessionUpdate;
     let headers = [
-        ("event.id", head.key(message.event, is_update)),
+        ("event.id", head.key(message.event, message.kind)),
         ("event.kind", message.kind.word().to_owned()),
     ];
-    let millis = head.epoch_seconds().map_or(0.0, |seconds| seconds * 1e3);
+    // Brokers delete records by their time: that of an event of an old capture would be past.
+    let millis = i64::try_from(message.at.as_millis()).unwrap_or(i64::MAX);
     Record {
         key: Some(head.subject().as_bytes().to_vec()).filter(|key| !key.is_empty()),
         value: Some(message.text.to_vec()),
         headers: headers.map(|(name, text)| (name.to_owned(), text.into_bytes())).into(),
-        timestamp: DateTime::from_timestamp_millis(millis as i64).unwrap_or_default(),
+        timestamp: DateTime::from_timestamp_millis(millis).unwrap_or_default(),
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Message<'a> {
     pub kind: EventKind,
     /// Its level.
     pub level: Level,
+    /// When it is sent, since 1970.
+    pub at: Duration,
     /// The event as ECS JSON.
     pub event: &'a [u8],
     /// The same in the form that the receiver gets. No line end.

@@ -4,18 +4,19 @@
 //! counts before the server's acknowledgement. The id is the header `Nats-Msg-Id`: what is sent
 //! again within the stream's window of duplicates is stored once.
 
+use std::error::Error as _;
 use std::time::Duration;
 
-use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::{Context, ErrorCode};
 use async_nats::{ConnectOptions, jetstream};
 
 use crate::forward::asynchronous::Blocking;
 use crate::forward::tls::{Tls, secret};
 use crate::forward::{Failure, Head, Message, Refused, Target};
+use crate::model::Error;
 use crate::model::sink::{Login, TlsFiles};
-use crate::model::{Error, EventKind};
 
 const CONNECT: Duration = Duration::from_secs(5);
 
@@ -85,7 +86,8 @@ impl NatsTarget {
         };
         let options = match &self.tls {
             Some(config) => options.tls_client_config(config.clone()),
-            None => options,
+            // Other servers of a cluster would get the token, too, in the clear.
+            None => options.ignore_discovered_servers(),
         };
         let url = self.url.clone();
         let connected = self.runtime.wait("connecting", async move {
@@ -101,25 +103,36 @@ impl NatsTarget {
         self.runtime.wait("publishing", async {
             let (mut refused, mut acks) = (Vec::new(), Vec::with_capacity(messages.len()));
             for (index, message) in messages.iter().enumerate() {
-                let is_update = message.kind == EventKind::SessionUpdate;
-                let id = Head::of(message.event).key(message.event, is_update);
+                let id = Head::of(message.event).key(message.event, message.kind);
                 let subject = format!("{prefix}.{}", message.kind.word());
                 let publish = PublishMessage::build().message_id(id);
                 let publish = publish.payload(message.text.to_vec().into());
                 match stream.send_publish(subject, publish).await {
-                    Ok(ack) => acks.push(ack),
+                    Ok(ack) => acks.push((index, ack)),
                     Err(e) if e.kind() == PublishErrorKind::MaxPayloadExceeded => {
                         refused.push(Refused { index, cause: e.to_string() });
                     }
                     Err(e) => return Err(failure(&e, &prefix)),
                 }
             }
-            for ack in acks {
-                ack.await.map_err(|e| failure(&e, &prefix))?;
+            for (index, ack) in acks {
+                match ack.await {
+                    Err(e) if is_too_large(&e) => {
+                        let cause = "it is larger than the stream takes".to_owned();
+                        refused.push(Refused { index, cause });
+                    }
+                    acked => drop(acked.map_err(|e| failure(&e, &prefix))?),
+                }
             }
             Ok(refused)
         })
     }
+}
+
+/// Whether the stream has a limit that the message exceeds.
+fn is_too_large(error: &PublishError) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<jetstream::Error>());
+    cause.is_some_and(|e| e.error_code() == ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM)
 }
 
 fn failure(error: &PublishError, prefix: &str) -> Failure {

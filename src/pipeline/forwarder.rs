@@ -17,7 +17,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::formats;
 use crate::forward::{self, Failure, Message, Refused, Target};
@@ -238,14 +238,15 @@ impl<'a> Forwarder<'a> {
                 texts.push(text);
             }
         }
+        let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut places = Vec::with_capacity(batch.items.len());
         let mut messages = Vec::with_capacity(batch.items.len());
-        for (at, item) in batch.items.iter().enumerate() {
-            let text = texts.get(at).map_or(item.line.as_slice(), Vec::as_slice);
+        for (index, item) in batch.items.iter().enumerate() {
+            let text = texts.get(index).map_or(item.line.as_slice(), Vec::as_slice);
             if !text.is_empty() {
-                places.push(at);
+                places.push(index);
                 let (kind, level) = (item.kind, item.level);
-                messages.push(Message { kind, level, event: &item.line, text });
+                messages.push(Message { kind, level, at, event: &item.line, text });
             }
         }
         let now = self.began.elapsed();

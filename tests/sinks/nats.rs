@@ -93,11 +93,14 @@ impl Nats {
         }
     }
 
-    /// Creates the stream that keeps everything.
-    pub fn create_stream(&self) {
+    /// Creates the stream that keeps everything of so many bytes at most; -1 for all.
+    pub fn create_stream(&self, bytes: i32) {
         let made = self.ask(
             "STREAM.CREATE.LONGHAUL",
-            "{\"name\":\"LONGHAUL\",\"subjects\":[\"longhaul.>\"],\"storage\":\"file\"}",
+            &format!(
+                "{{\"name\":\"LONGHAUL\",\"subjects\":[\"longhaul.>\"],\"storage\":\"file\",\
+                 \"max_msg_size\":{bytes}}}"
+            ),
         );
         assert!(made["error"].is_null(), "{made}");
     }

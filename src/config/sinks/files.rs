@@ -12,6 +12,9 @@ use crate::model::sink::{Receiver, Rotate, Sync};
 /// Finished files that are kept, if not said.
 const KEEP: usize = 8;
 
+/// Finished files at most.
+const KEEP_MOST: usize = 10_000;
+
 /// How soon lines are on disk, if not said.
 const SYNC: Sync = Sync::Each(Duration::from_secs(1));
 
@@ -19,7 +22,12 @@ impl SinkKeys {
     pub(super) fn file(&mut self, faults: &mut Faults) -> Option<Receiver> {
         let rotate = self.rotate(faults);
         let sync = self.sync(faults);
-        let keep = self.keep.take().unwrap_or(KEEP);
+        let mut keep = self.keep.take().unwrap_or(KEEP);
+        if keep > KEEP_MOST {
+            let cause = format!("{keep} are more than are renamed each time");
+            faults.add("keep", cause, "give at most 10000");
+            keep = KEEP;
+        }
         let zstd = self.zstd.take().unwrap_or(false);
         match self.path.take() {
             Some(path) => Some(Receiver::File { path, rotate, keep, zstd, sync }),

@@ -3,7 +3,7 @@
 //! Owns: their addresses, names and logins. In: a table. Out: a receiver. Never: a password that
 //! would leave this machine in the clear.
 
-use crate::config::sinks::{Faults, SinkKeys, host_port, is_this_machine};
+use crate::config::sinks::{Faults, SinkKeys, host_port, is_this_machine, shown};
 use crate::model::sink::{Login, Mechanism, Receiver};
 
 /// The topic, and what subjects begin with, if not said.
@@ -28,7 +28,7 @@ impl SinkKeys {
         let Some((host, port)) =
             host_port(rest, NATS_PORT).filter(|_| matches!(scheme, "nats" | "tls"))
         else {
-            faults.add("url", format!("`{url}` is no address of a NATS server"), help);
+            faults.add("url", format!("`{}` is no address of a NATS server", shown(&url)), help);
             return None;
         };
         if login != Login::default() && tls.is_none() && !is_this_machine(&url) {
@@ -52,11 +52,11 @@ impl SinkKeys {
         let hosts: Option<Vec<_>> =
             rest.split(',').map(|host| host_port(host, KAFKA_PORT)).collect();
         let Some(hosts) = hosts.filter(|_| is_tls || scheme == "kafka") else {
-            faults.add("url", format!("`{url}` is no list of Kafka brokers"), help);
+            faults.add("url", format!("`{}` is no list of Kafka brokers", shown(&url)), help);
             return None;
         };
-        let is_plain = mechanism == Mechanism::Plain && user.is_some();
-        if is_plain && !is_tls && !rest.split(',').all(is_this_machine) {
+        // Even on this machine: brokers name others, which get the password, too.
+        if mechanism == Mechanism::Plain && user.is_some() && !is_tls {
             let cause = "whoever carries the packets could read the password";
             faults.add("url", cause, "give kafka+tls://, or a sasl of scram-sha-512");
         }

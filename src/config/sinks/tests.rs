@@ -79,3 +79,54 @@ fn hosts_and_ports_are_told_apart() {
         assert_eq!(of(wrong), None, "{wrong}");
     }
 }
+
+#[test]
+fn message_queues_have_defaults_and_keep_passwords_off_the_wire() {
+    let sink = |kind: &str, url: &str, more: &str| {
+        sinks(&format!("[[sink]]\nname = \"q\"\ntype = \"{kind}\"\nurl = \"{url}\"\n{more}"))
+    };
+    let [kafka] = sink("kafka", "kafka://a,[::1]:9", "").unwrap().try_into().unwrap();
+    let Receiver::Kafka { brokers, topic, login, tls } = kafka.to else { panic!() };
+    assert_eq!((brokers, topic.as_str()), (vec!["a:9092".into(), "[::1]:9".into()], "longhaul"));
+    assert_eq!((login, tls), (None, None));
+    let [nats] = sink("nats", "tls://n", "subject = \"a.b\"").unwrap().try_into().unwrap();
+    let Receiver::Nats { url, subject, tls, .. } = nats.to else { panic!() };
+    assert_eq!((url.as_str(), subject.as_str(), tls.is_some()), ("tls://n:4222", "a.b", true));
+    let login = "user = \"u\"\npassword_file = \"p\"\n";
+    assert!(sink("kafka", "kafka://127.0.0.1", login).is_ok(), "SCRAM shows no password");
+    let plain = format!("{login}sasl = \"plain\"\n");
+    assert!(sink("kafka", "kafka+tls://k", &plain).is_ok());
+    for (kind, url, more) in [
+        ("kafka", "kafka://127.0.0.1", plain.as_str()),
+        ("nats", "nats://n.example", "token_file = \"t\"\n"),
+        ("kafka", "http://k", ""),
+        ("nats", "nats://", ""),
+        ("nats", "nats://n", "topic = \"x\""),
+        ("kafka", "kafka://k", "topic = \"a b\""),
+    ] {
+        assert_eq!(sink(kind, url, more).unwrap_err().len(), 1, "{kind} {url} {more}");
+    }
+}
+
+#[test]
+fn a_login_in_an_address_is_not_shown() {
+    for (kind, url) in [
+        ("webhook", "http://me:s3cret@h"),
+        ("syslog", "tls://me:s3cret@h"),
+        ("nats", "nats://me:s3cret@h"),
+        ("kafka", "kafka://me:s3cret@h"),
+    ] {
+        let text = format!("[[sink]]\nname = \"a\"\ntype = \"{kind}\"\nurl = \"{url}\"\n");
+        let errors = sinks(&text).unwrap_err();
+        let said = format!("{errors:?}");
+        assert!(!said.contains("s3cret") && said.contains("password_file"), "{said}");
+    }
+}
+
+#[test]
+fn two_sinks_never_write_to_one_file() {
+    let one =
+        |name: &str| format!("[[sink]]\nname = \"{name}\"\ntype = \"file\"\npath = \"/tmp/x\"\n");
+    let errors = sinks(&format!("{}{}", one("a"), one("b"))).unwrap_err();
+    assert_eq!(errors[0].what, "sink b: path");
+}
