@@ -95,7 +95,7 @@ impl<'b> Canvas<'b> {
         let room = area.right() - x;
         let mut text = units::safe(text, usize::from(room));
         if !self.palette.drawings {
-            text = text.replace('…', "~");
+            text = ascii(&text);
         }
         let style = self.style(tone);
         self.buffer.set_stringn(x, area.y, text, usize::from(room), style).0
@@ -164,6 +164,17 @@ impl<'b> Canvas<'b> {
             self.put(area, area.x + if is_right { free } else { 0 }, text, tone);
         }
     }
+}
+
+/// A terminal that does not take UTF-8 takes its bytes one by one, and 0x9b, the last one of `Û`,
+/// begins a command there (ECMA-48, 8-bit CSI).
+fn ascii(text: &str) -> String {
+    let one = |c: char| match c {
+        '…' => '~',
+        c if c.is_ascii() => c,
+        _ => '?',
+    };
+    text.chars().map(one).collect()
 }
 
 /// A row of an area.

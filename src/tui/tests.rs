@@ -13,8 +13,9 @@ use super::paint::Palette;
 use super::view::{Action, Key, View};
 use crate::model::escape::is_unsafe;
 
-const HOSTILE: &str = "a\u{1b}[2Jb\u{9b}31mc\u{7f}\rd\u{202e}e\u{2066}f\u{200f}g\n";
+const HOSTILE: &str = "Û東a\u{1b}[2Jb\u{9b}31mc\u{7f}\rd\u{202e}e\u{2066}f\u{200f}g\n";
 const PLAIN: Palette = Palette { colour: false, drawings: true };
+const ASCII: Palette = Palette { colour: false, drawings: false };
 
 fn id(n: usize) -> String {
     format!("{n:032x}")
@@ -80,9 +81,18 @@ fn full() -> Board {
     board
 }
 
-fn screen(board: &Board, view: &mut View, (width, height): (u16, u16)) -> Buffer {
+fn screen(board: &Board, view: &mut View, size: (u16, u16)) -> Buffer {
+    screen_of(PLAIN, board, view, size)
+}
+
+fn screen_of(
+    palette: Palette,
+    board: &Board,
+    view: &mut View,
+    (width, height): (u16, u16),
+) -> Buffer {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-    terminal.draw(|frame| draw(frame.buffer_mut(), board, view, PLAIN)).unwrap();
+    terminal.draw(|frame| draw(frame.buffer_mut(), board, view, palette)).unwrap();
     terminal.backend().buffer().clone()
 }
 
@@ -314,11 +324,17 @@ fn hostile_names_cannot_control_the_terminal() {
                 let symbols = buffer.content().iter().flat_map(|cell| cell.symbol().chars());
                 let bad: Vec<char> = symbols.filter(|c| is_unsafe(*c)).collect();
                 assert!(bad.is_empty(), "{tab} {bad:?}");
+                // The last byte of `Û` in UTF-8 is 0x9b, a command of 8-bit terminals.
+                let buffer = screen_of(ASCII, &board, &mut view, size);
+                let bad = buffer.content().iter().find(|cell| !cell.symbol().is_ascii());
+                assert_eq!(bad, None, "{tab}");
             }
         }
     }
     let said = text(&screen(&board, &mut View::new(false), (200, 24)));
-    assert!(said.contains("a\\u{1b}[2Jb\\u{9b}31m"), "{said}");
+    assert!(said.contains("Û東 a\\u{1b}[2Jb\\u{9b}31m"), "{said}");
+    let said = text(&screen_of(ASCII, &board, &mut View::new(false), (200, 24)));
+    assert!(said.contains("??a\\u{1b}[2Jb\\u{9b}31m"), "{said}");
 }
 
 #[test]
