@@ -48,7 +48,11 @@ struct Follower(Child);
 
 impl Follower {
     fn start(folder: &Path, out: &str, more: &[&str]) -> Follower {
-        let args = ["read", "--follow", "in", "--out", out, "--place", "IAD", "-q"];
+        Follower::of("in", folder, out, more)
+    }
+
+    fn of(dir: &str, folder: &Path, out: &str, more: &[&str]) -> Follower {
+        let args = ["read", "--follow", dir, "--out", out, "--place", "IAD", "-q"];
         let child = Command::new(env!("CARGO_BIN_EXE_longhaul"))
             .args(args)
             .args(more)
@@ -163,6 +167,97 @@ fn a_file_is_left_alone_while_it_is_written_to() {
     let paths: Vec<&str> =
         run["inputs"].as_array().unwrap().iter().map(|of| of["path"].as_str().unwrap()).collect();
     assert_eq!(paths, ["in/old.pcap"]);
+    let waited = "in/new.pcap was waited for and not read";
+    assert!(said.contains(waited), "{said}");
+    assert!(run["environment"]["remarks"].to_string().contains(waited), "{}", run["environment"]);
+}
+
+/// Longer than two looks.
+fn pause() {
+    std::thread::sleep(Duration::from_millis(1_600));
+}
+
+#[test]
+fn a_file_is_read_once_whatever_becomes_of_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir_all(at("in/done")).unwrap();
+    let parts = parts(2);
+    fs::write(at("in/b.pcap"), &parts[0]).unwrap();
+    // It is given by another name as well.
+    let more = ["--settle", "1s", "in/b.pcap"];
+    let follower = Follower::of("./in", folder.path(), "out", &more);
+    follower.wait_for(0, parts[0].len());
+    let before = follower.read();
+    fs::rename(at("in"), at("away")).unwrap();
+    pause();
+    fs::rename(at("away"), at("in")).unwrap();
+    pause();
+    fs::rename(at("in/b.pcap"), at("in/done/b.pcap")).unwrap();
+    pause();
+    fs::hard_link(at("in/done/b.pcap"), at("in/a.pcap")).unwrap();
+    std::os::unix::fs::symlink("done/b.pcap", at("in/0.pcap")).unwrap();
+    pause();
+    let read = follower.read() - before;
+    assert!(read < parts[0].len() as u64, "{read} bytes of looks");
+    // What comes under its name is another file.
+    fs::write(at("in/.b"), &parts[1]).unwrap();
+    fs::rename(at("in/.b"), at("in/b.pcap")).unwrap();
+    follower.wait_for(before, parts[1].len());
+    let (code, said) = follower.end("-TERM");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("in could not be listed whole at "), "{said}");
+    let run = run_json(folder.path(), "out");
+    let inputs: Vec<(&str, &Value)> = run["inputs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|of| (of["path"].as_str().unwrap(), &of["packets"]))
+        .collect();
+    let names: Vec<&str> = inputs.iter().map(|(path, _)| *path).collect();
+    assert_eq!(names, ["./in/0.pcap", "./in/a.pcap", "./in/b.pcap", "in/b.pcap"]);
+    assert_eq!((inputs[0].1, inputs[1].1), (&Value::from(0), &Value::from(0)), "second names");
+    let frames: u64 = inputs.iter().filter_map(|(_, packets)| packets.as_u64()).sum();
+    assert_eq!(frames, frames_of(&parts[0]) + frames_of(&parts[1]));
+}
+
+fn frames_of(part: &[u8]) -> u64 {
+    let (mut rest, mut count) = (&part[24..], 0);
+    while !rest.is_empty() {
+        rest = &rest[16 + u32::from_le_bytes(rest[8..12].try_into().unwrap()) as usize..];
+        count += 1;
+    }
+    count
+}
+
+#[test]
+fn what_is_written_to_a_file_that_was_read_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("in")).unwrap();
+    let parts = parts(2);
+    fs::write(at("in/grows.pcap"), &parts[0]).unwrap();
+    // A clock that is ahead of ours must not make a file wait forever.
+    let file = fs::File::options().write(true).open(at("in/grows.pcap")).unwrap();
+    file.set_modified(std::time::SystemTime::now() + Duration::from_secs(3_600)).unwrap();
+    let follower = Follower::start(folder.path(), "out", &["--settle", "1s"]);
+    follower.wait_for(0, parts[0].len());
+    let before = follower.read();
+    fs::write(at("in/anew.pcap"), &parts[1]).unwrap();
+    follower.wait_for(before, parts[1].len());
+    fs::write(at("in/anew.pcap"), &parts[1][..24]).unwrap();
+    pause();
+    let whole = [&parts[0][..], &parts[1][24..]].concat();
+    fs::write(at("in/grows.pcap"), &whole).unwrap();
+    let (code, said) = follower.end("-TERM");
+    assert_eq!(code, Some(0), "{said}");
+    let more = parts[1].len() - 24;
+    for text in [
+        format!("in/grows.pcap changed after it was read: {more} bytes more were not read"),
+        "in/anew.pcap was written anew after it was read: its 24 bytes were not read".to_owned(),
+    ] {
+        assert!(said.contains(&text), "{text}: {said}");
+    }
 }
 
 #[test]

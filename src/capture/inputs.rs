@@ -6,6 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -34,6 +35,11 @@ impl InputSpec {
     /// A compiled-in capture; `name` is used as its path.
     pub fn embedded(name: &str, bytes: &'static [u8]) -> InputSpec {
         InputSpec { path: name.into(), embedded: Some(bytes), same_as: None }
+    }
+
+    /// Another name of an input that was given before.
+    pub fn second_name(path: impl Into<PathBuf>, first: &Path) -> InputSpec {
+        InputSpec { same_as: Some(first.to_path_buf()), ..InputSpec::new(path) }
     }
 
     /// The bytes of an embedded capture.
@@ -75,23 +81,36 @@ impl InputSpec {
 /// # Errors
 /// More than [`MAX_FILES`] inputs.
 pub fn expand_inputs(paths: &[PathBuf]) -> Result<Vec<InputSpec>, Error> {
-    let mut found = BTreeSet::new();
-    let mut entered = BTreeSet::new();
-    let mut waiting = Vec::new();
+    let mut walk = Walk::default();
     for path in paths {
         match path.as_os_str() != "-" && path.is_dir() {
-            true => waiting.push(path.clone()),
-            false => add(&mut found, path.clone())?,
+            true => walk.waiting.push(path.clone()),
+            false => walk.add(path.clone())?,
         }
     }
-    while let Some(directory) = waiting.pop() {
-        if entered.insert(fs::canonicalize(&directory).unwrap_or_else(|_| directory.clone())) {
-            walk(&directory, &mut found, &mut waiting)?;
-        }
-    }
-    let mut specs: Vec<InputSpec> = found.into_iter().map(InputSpec::new).collect();
+    walk.all()?;
+    let mut specs: Vec<InputSpec> = walk.found.into_iter().map(InputSpec::new).collect();
     mark_second_names(&mut specs);
     Ok(specs)
+}
+
+/// What stands below a directory at one look.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// The paths, sorted, each once; of directories those that could not be listed.
+    pub paths: Vec<PathBuf>,
+    /// The first reason why there may be more.
+    pub missed: Option<String>,
+}
+
+/// The paths below a directory, searched as [`expand_inputs`] does.
+///
+/// # Errors
+/// More than [`MAX_FILES`] paths.
+pub fn list_inputs(directory: &Path) -> Result<Listing, Error> {
+    let mut walk = Walk { waiting: vec![directory.to_path_buf()], ..Walk::default() };
+    walk.all()?;
+    Ok(Listing { paths: walk.found.into_iter().map(PathBuf::from).collect(), missed: walk.missed })
 }
 
 /// Reading one file twice would double its packets. The first name in order is read.
@@ -111,44 +130,75 @@ fn mark_second_names(specs: &mut [InputSpec]) {
     }
 }
 
-/// Lists one directory. Pipes, sockets and devices in it are not stored captures and are not
-/// opened.
-fn walk(
-    directory: &Path,
-    found: &mut BTreeSet<OsString>,
-    waiting: &mut Vec<PathBuf>,
-) -> Result<(), Error> {
-    let Ok(entries) = fs::read_dir(directory) else {
-        return add(found, directory.to_path_buf());
-    };
-    let mut directories = Vec::new();
-    for entry in entries {
-        let Ok(entry) = entry else {
-            add(found, directory.to_path_buf())?;
-            break;
-        };
-        let path = entry.path();
-        match fs::metadata(&path) {
-            Ok(meta) if meta.is_dir() => directories.push(path),
-            Ok(meta) if !meta.is_file() => {}
-            _ => add(found, path)?,
-        }
-    }
-    // The walk must not depend on directory order, which decides through which of two links a
-    // directory is entered.
-    directories.sort_by(|a, b| b.cmp(a));
-    waiting.append(&mut directories);
-    Ok(())
+/// A search through directories.
+#[derive(Default)]
+struct Walk {
+    found: BTreeSet<OsString>,
+    entered: BTreeSet<PathBuf>,
+    waiting: Vec<PathBuf>,
+    missed: Option<String>,
 }
 
-fn add(found: &mut BTreeSet<OsString>, path: PathBuf) -> Result<(), Error> {
-    found.insert(path.into_os_string());
-    if found.len() > MAX_FILES {
-        let cause = format!("more than {MAX_FILES} input files");
-        return Err(Error::new("the list of inputs", cause)
-            .help("give fewer files at once, or join them with mergecap"));
+impl Walk {
+    /// Lists every directory that waits, and those in them.
+    fn all(&mut self) -> Result<(), Error> {
+        while let Some(directory) = self.waiting.pop() {
+            let real = fs::canonicalize(&directory).unwrap_or_else(|_| directory.clone());
+            if self.entered.insert(real) {
+                self.list(&directory)?;
+            }
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Lists one directory. Pipes, sockets and devices in it are not stored captures and are not
+    /// opened.
+    fn list(&mut self, directory: &Path) -> Result<(), Error> {
+        let entries = match fs::read_dir(directory) {
+            Ok(entries) => entries,
+            Err(cause) => return self.miss(directory.to_path_buf(), &cause),
+        };
+        let mut directories = Vec::new();
+        for entry in entries {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(cause) => {
+                    self.miss(directory.to_path_buf(), &cause)?;
+                    break;
+                }
+            };
+            let path = entry.path();
+            match fs::metadata(&path) {
+                Ok(meta) if meta.is_dir() => directories.push(path),
+                Ok(meta) if !meta.is_file() => {}
+                Ok(_) => self.add(path)?,
+                // A link that leads nowhere, or a file that has gone meanwhile.
+                Err(cause) if cause.kind() == ErrorKind::NotFound => self.add(path)?,
+                // It may be a directory.
+                Err(cause) => self.miss(path, &cause)?,
+            }
+        }
+        // The walk must not depend on directory order, which decides through which of two links a
+        // directory is entered.
+        directories.sort_by(|a, b| b.cmp(a));
+        self.waiting.append(&mut directories);
+        Ok(())
+    }
+
+    fn miss(&mut self, path: PathBuf, cause: &io::Error) -> Result<(), Error> {
+        self.missed.get_or_insert_with(|| format!("{}: {cause}", path.display()));
+        self.add(path)
+    }
+
+    fn add(&mut self, path: PathBuf) -> Result<(), Error> {
+        self.found.insert(path.into_os_string());
+        if self.found.len() > MAX_FILES {
+            let cause = format!("more than {MAX_FILES} input files");
+            return Err(Error::new("the list of inputs", cause)
+                .help("give fewer files at once, or join them with mergecap"));
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -195,5 +245,19 @@ mod tests {
         let second: Vec<_> = specs.iter().filter(|s| s.same_as() == Some(&at("b"))).collect();
         assert_eq!(second.len(), 3);
         assert!(second.iter().all(|s| s.size() == 0));
+    }
+
+    #[test]
+    fn a_directory_that_is_away_is_no_empty_one() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("in");
+        fs::create_dir(&dir).unwrap();
+        fs::write(dir.join("a"), b"x").unwrap();
+        std::os::unix::fs::symlink("nowhere", dir.join("broken")).unwrap();
+        let whole = list_inputs(&dir).unwrap();
+        assert_eq!((whole.paths.len(), whole.missed), (2, None));
+        fs::rename(&dir, root.path().join("away")).unwrap();
+        let missed = list_inputs(&dir).unwrap().missed.unwrap();
+        assert!(missed.starts_with(&format!("{}: ", dir.display())), "{missed}");
     }
 }

@@ -41,7 +41,7 @@ mod tests;
 
 pub use block::{Block, BlockPool};
 pub use drops::Drops;
-pub use inputs::{InputSpec, MAX_FILES, expand_inputs};
+pub use inputs::{InputSpec, Listing, MAX_FILES, expand_inputs, list_inputs};
 pub use interrupt::Interrupt;
 pub use live::LiveSource;
 pub use merge::MergedSource;

@@ -4,27 +4,36 @@
 //! inputs, each once. Never: a file that was written to a moment ago, or an end of the run because
 //! the directory cannot be listed for a while.
 
-use std::collections::HashSet;
-use std::fs;
+use std::collections::{HashMap, HashSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use crate::capture::{InputSpec, Interrupt, MAX_FILES, MergedSource, expand_inputs};
+use crate::capture::{FileReport, InputSpec, Interrupt, MAX_FILES, MergedSource, list_inputs};
 use crate::config::{Following, PointBy};
 use crate::decode::TunnelSet;
 use crate::emit::Origin;
+use crate::model::escape::escaped;
 use crate::pipeline::decap_config::{Off, tunnels_of};
 use crate::pipeline::prepare::{Points, Prepared};
+use crate::pipeline::taken::{Seen, Taken, Written};
 
 /// Between two looks into the directory.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// Files of a kind that are named at the end; others are counted.
+const NAMED: usize = 8;
+
 /// What is followed, and what was read.
 pub(super) struct Follow {
     plan: Following,
-    taken: HashSet<PathBuf>,
+    taken: Taken,
+    /// Files that are not whole yet, and since when they are as they are.
+    waiting: HashMap<PathBuf, (Written, Instant)>,
+    /// Looks that did not show everything, and why the last one did not.
+    missed: (u64, String),
     interrupt: Interrupt,
     origin: Arc<Origin>,
     points: Points,
@@ -45,7 +54,9 @@ impl Follow {
     ) -> Follow {
         Follow {
             plan: plan.clone(),
-            taken: prepared.inputs.iter().map(|input| input.path.clone()).collect(),
+            taken: Taken::of(&prepared.inputs),
+            waiting: HashMap::new(),
+            missed: (0, String::new()),
             interrupt: prepared.read_options.interrupt.clone(),
             origin: Arc::clone(origin),
             points,
@@ -86,9 +97,26 @@ impl Follow {
         tunnels.extend(new.map(|path| tunnels_of(self.tunnels, &self.off, path)));
     }
 
-    /// Why it ended without a signal, if it did.
-    pub(super) fn ended(&self) -> Option<&str> {
-        self.ended.as_deref()
+    /// What the user must know: files that were not read, or not as they are now.
+    pub(super) fn finish(mut self, reports: &[FileReport]) -> Vec<String> {
+        let (new, _) = self.look();
+        let ended = self.ended.take().map(|why| format!("following ended: {why}"));
+        let mut all: Vec<String> = ended.into_iter().collect();
+        if self.missed.0 > 0 {
+            let (looks, why) = &self.missed;
+            let dir = self.plan.dir.display();
+            all.push(format!("{dir} could not be listed whole at {looks} looks; the last: {why}"));
+        }
+        let waited = |file: &Seen| format!("{} was waited for and not read", file.path.display());
+        for mut kind in [new.iter().map(waited).collect(), self.taken.changes(reports)] {
+            let more = kind.len().saturating_sub(NAMED);
+            kind.truncate(NAMED);
+            all.append(&mut kind);
+            if more > 0 {
+                all.push(format!("the same of {more} files more"));
+            }
+        }
+        all.iter().map(|text| escaped(text).into_owned()).collect()
     }
 
     /// The files that have become whole; none if the run is to end.
@@ -98,10 +126,8 @@ impl Follow {
             self.ended = Some(format!("it has read {MAX_FILES} files, the most of one run"));
         }
         while self.ended.is_none() && !self.interrupt.is_requested() {
-            let mut found = self.whole();
-            found.truncate(room);
+            let found = self.whole(room);
             if !found.is_empty() {
-                self.taken.extend(found.iter().map(|input| input.path.clone()));
                 return found;
             }
             thread::sleep(LOOK);
@@ -109,30 +135,57 @@ impl Follow {
         Vec::new()
     }
 
-    /// Files that were not read and not written to for a while.
+    /// At most so many files that were not read and not written to for a while, and other names of
+    /// those that were read.
     #[allow(clippy::disallowed_methods, reason = "it is compared with the times of files")]
-    fn whole(&mut self) -> Vec<InputSpec> {
-        let all = match expand_inputs(std::slice::from_ref(&self.plan.dir)) {
-            Ok(all) => all,
+    fn whole(&mut self, room: usize) -> Vec<InputSpec> {
+        let (new, mut found) = self.look();
+        let (now, at) = (SystemTime::now(), Instant::now());
+        let before = std::mem::take(&mut self.waiting);
+        // A second name of a file that is new waits for the next look.
+        let mut ids = HashSet::new();
+        for file in new {
+            let same = before.get(&file.path).filter(|(written, _)| *written == file.written);
+            let since = same.map_or(at, |(_, since)| *since);
+            // By the file's time; if that is still to come, by what was seen.
+            let rest = file.written.at.and_then(|written| now.duration_since(written).ok());
+            let rest = rest.unwrap_or_else(|| at.saturating_duration_since(since));
+            if rest < self.plan.settle {
+                self.waiting.insert(file.path, (file.written, since));
+            } else if found.len() < room && ids.insert(file.id) {
+                found.push(InputSpec::new(&file.path));
+                self.taken.add(file);
+            }
+        }
+        found.truncate(room);
+        found
+    }
+
+    /// Files that were not read, and other names of those that were.
+    fn look(&mut self) -> (Vec<Seen>, Vec<InputSpec>) {
+        let listing = match list_inputs(&self.plan.dir) {
+            Ok(listing) => listing,
             Err(error) => {
-                self.ended = Some(error.cause);
-                return Vec::new();
+                self.ended.get_or_insert(error.cause);
+                return (Vec::new(), Vec::new());
             }
         };
-        // A name that is gone may come again, and what is remembered stays bounded.
-        let there: HashSet<&Path> = all.iter().map(|input| input.path.as_path()).collect();
-        self.taken.retain(|path| there.contains(path.as_path()));
-        let now = SystemTime::now();
-        let is_whole = |input: &InputSpec| {
-            let meta = fs::metadata(&input.path).ok().filter(fs::Metadata::is_file);
-            let written = meta.and_then(|meta| meta.modified().ok());
-            let since = written.and_then(|written| now.duration_since(written).ok());
-            since.is_some_and(|since| since >= self.plan.settle)
-        };
-        all.into_iter()
-            .filter(|input| !self.taken.contains(&input.path) && !is_hidden(&input.path))
-            .filter(is_whole)
-            .collect()
+        let mut missed = listing.missed;
+        let mut files = Vec::new();
+        for path in listing.paths.iter().filter(|path| !is_hidden(path)) {
+            match Seen::of(path) {
+                Ok(file) => files.extend(file),
+                Err(cause) if cause.kind() == ErrorKind::NotFound => {}
+                Err(cause) => {
+                    missed.get_or_insert_with(|| format!("{}: {cause}", path.display()));
+                }
+            }
+        }
+        let is_whole = missed.is_none();
+        if let Some(why) = missed {
+            self.missed = (self.missed.0.saturating_add(1), why);
+        }
+        self.taken.look(files, is_whole)
     }
 }
 

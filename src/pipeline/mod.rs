@@ -39,6 +39,7 @@ pub mod state;
 mod stats;
 pub mod stored_ledger;
 pub mod stored_people;
+mod taken;
 mod tunnel_proof;
 mod verdicts;
 pub mod warnings;
@@ -366,7 +367,7 @@ fn conclude(
         copies: read.copies,
         warnings: Vec::new(),
         interrupted: false,
-        remarks: read.ended.into_iter().map(|why| format!("following ended: {why}")).collect(),
+        remarks: read.remarks,
         shown: Vec::new(),
         learned: findings.learned,
         state,

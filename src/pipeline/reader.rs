@@ -90,8 +90,8 @@ pub(super) struct ReaderReport {
     pub(super) span: Option<(Nanos, Nanos)>,
     /// Duplicate statistics, if duplicates were looked for.
     pub(super) copies: Option<CopyReport>,
-    /// Why following a directory ended without a signal.
-    pub(super) ended: Option<String>,
+    /// What the user must know of a directory that was followed.
+    pub(super) remarks: Vec<String>,
 }
 
 impl Reader {
@@ -204,8 +204,8 @@ impl Reader {
             }
         };
         let copies = self.intake.copies.map(Duplicates::finish);
-        let ended = self.follow.as_ref().and_then(Follow::ended).map(str::to_owned);
-        Ok(ReaderReport { counters: tally.counters, files, names, span, copies, ended })
+        let remarks = self.follow.map_or_else(Vec::new, |follow| follow.finish(&files));
+        Ok(ReaderReport { counters: tally.counters, files, names, span, copies, remarks })
     }
 
     /// Sends a watermark to every worker. If nothing is left to read, time advances without
