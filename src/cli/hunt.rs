@@ -12,6 +12,7 @@ use crate::cli::convert;
 use crate::cli::{self, CommandResult, RAN, progress::Bar};
 use crate::config::parse_level;
 use crate::detect::RuleSet;
+use crate::emit::SCHEMA_VERSION;
 use crate::emit::json_schema::Lines;
 use crate::hunt::expression::Expr;
 use crate::hunt::judge::Judge;
@@ -96,6 +97,14 @@ pub(super) fn run(args: &HuntArgs) -> CommandResult {
         let error = Error::new(table.name(), "none of the results has them");
         return Err(vec![error.help("read again without --no-sessions, or give another --table")]);
     }
+    if found.earlier > 0 {
+        cli::print_notes(&[format!(
+            "{} of {} have an earlier schema version than {SCHEMA_VERSION}, which this program \
+             reads: fields may be missing or mean something else",
+            units::count(found.earlier as u64),
+            units::number_of(found.files, "file"),
+        )]);
+    }
     if !args.quiet {
         cli::print_notes(&notes(&found, judge.as_ref(), asked.rules.as_ref()));
     }
@@ -166,11 +175,15 @@ impl Asked {
 /// Results, or else a directory with tables of results.
 fn stored(path: &Path) -> Result<Stored, Error> {
     let results = Results::open(path);
-    let has_tables = || Lines::ALL.iter().any(|of| !tables::files(path, of.name()).is_empty());
-    if results.is_ok() || !has_tables() {
+    if results.is_ok() {
         return results.map(Stored::Results);
     }
-    convert::can_write("hunt").map(|()| Stored::Lake(path.to_path_buf()))
+    for of in Lines::ALL {
+        if !tables::files(path, of.name())?.is_empty() {
+            return convert::can_write("hunt").map(|()| Stored::Lake(path.to_path_buf()));
+        }
+    }
+    results.map(Stored::Results)
 }
 
 /// Standard output, until whoever reads has read enough.

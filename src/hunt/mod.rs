@@ -1,8 +1,8 @@
 //! Filters and rules over what finished runs left.
 //!
 //! Owns: the way over the lines of one or many results, or over their tables in Parquet. In:
-//! results, a filter. Out: lines. Never: a
-//! line left out silently: one that is damaged ends the search with its file and number.
+//! results, a filter. Out: lines. Never: a line left out silently: one that is damaged ends the
+//! search with its file and number, and so does a directory that cannot be listed.
 
 pub mod expression;
 pub mod judge;
@@ -30,6 +30,8 @@ pub struct Hunted {
     pub found: u64,
     /// Files that were read.
     pub files: usize,
+    /// Those among them whose fields are of an earlier schema version.
+    pub earlier: usize,
 }
 
 /// What is done with a line, as it is and as a value.
@@ -75,11 +77,13 @@ pub fn lines<'s>(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Hunted, Error> {
     let file = format!("{}.ndjson", table.name());
-    let paths = stored.iter().flat_map(|one| match one {
-        Stored::Results(of) => of.files(&file),
+    let paths = |one: &Stored| match one {
+        Stored::Results(of) => Ok(of.files(&file)),
         Stored::Lake(path) => tables::files(path, table.name()),
-    });
-    let total = paths.filter_map(|path| path.metadata().ok()).map(|meta| meta.len()).sum();
+    };
+    let paths = stored.iter().map(paths).collect::<Result<Vec<_>, Error>>()?;
+    let sizes = paths.iter().flatten().filter_map(|path| path.metadata().ok());
+    let total = sizes.map(|meta| meta.len()).sum();
     let mut search = Search { all: Hunted::default(), filter, each };
     let mut ticker = Ticker { done: 0, next: 0, total, progress };
     for one in stored {
@@ -104,11 +108,12 @@ fn rows(
     search: &mut Search<'_>,
     ticker: &mut Ticker<'_>,
 ) -> Result<usize, Error> {
-    let files = crate::lake::rows::files(lake, table);
+    let files = crate::lake::rows::files(lake, table)?;
     for path in &files {
-        crate::lake::rows::each_row(path, table, &mut |row| {
+        let is_earlier = crate::lake::rows::each_row(path, table, &mut |row| {
             search.line(row.to_string().as_bytes(), &row)
         })?;
+        search.all.earlier += usize::from(is_earlier);
         ticker.add(path.metadata().map_or(0, |meta| meta.len()));
     }
     Ok(files.len())

@@ -57,6 +57,9 @@ pub struct Written {
 /// Day and sensor.
 type Key = (String, String);
 
+/// Where the metadata of a file have the version of its fields.
+pub(super) const VERSION_KEY: &str = "longhaul.schema_version";
+
 /// The open files of a table.
 pub struct Files<'n> {
     origin: Origin<'n>,
@@ -91,7 +94,7 @@ impl<'n> Files<'n> {
         let schema = file_schema(&columns).map_err(refuse)?;
         let pair = |name: &str, value: &str| KeyValue::new(name.to_owned(), value.to_owned());
         let facts = vec![
-            pair("longhaul.schema_version", &SCHEMA_VERSION.to_string()),
+            pair(VERSION_KEY, &SCHEMA_VERSION.to_string()),
             pair("longhaul.version", env!("CARGO_PKG_VERSION")),
             pair("longhaul.table", origin.table.name()),
             pair("longhaul.lines_sha256", origin.sha256),

@@ -6,29 +6,35 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use parquet::file::metadata::KeyValue;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
 use parquet::schema::types::Type;
 use serde_json::{Map, Number, Value};
 
+use crate::emit::SCHEMA_VERSION;
 use crate::emit::json_schema::Lines;
 use crate::lake::columns::{Column, Shape, Stored, columns, file_schema};
+use crate::lake::files::VERSION_KEY;
 use crate::model::{Error, Nanos};
 use crate::sinks::tables;
 
 /// The files of a table, by day and sensor.
-pub fn files(lake: &Path, table: Lines) -> Vec<PathBuf> {
+///
+/// Errors: it cannot be known whether these are all.
+pub fn files(lake: &Path, table: Lines) -> Result<Vec<PathBuf>, Error> {
     tables::files(lake, table.name())
 }
 
-/// Calls `each` with the rows of a file of a table, in their order.
+/// Calls `each` with the rows of a file of a table, in their order. True if its fields are of an
+/// earlier schema version.
 ///
-/// Errors: the file is no table of this version; `each`.
+/// Errors: the file is no table of this version or an earlier one; `each`.
 pub fn each_row(
     path: &Path,
     table: Lines,
     each: &mut dyn FnMut(Value) -> Result<(), String>,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let refuse = |cause: String| {
         Error::new("table", cause)
             .at(path, 0)
@@ -37,14 +43,30 @@ pub fn each_row(
     let file = File::open(path).map_err(|e| refuse(e.to_string()))?;
     let reader = SerializedFileReader::new(file).map_err(|e| refuse(e.to_string()))?;
     let columns = columns(table);
-    check(reader.metadata().file_metadata().schema(), &columns).map_err(refuse)?;
+    let facts = reader.metadata().file_metadata();
+    let is_earlier = is_earlier(facts.key_value_metadata()).map_err(refuse)?;
+    check(facts.schema(), &columns).map_err(refuse)?;
     let rows = reader.get_row_iter(None).map_err(|e| refuse(e.to_string()))?;
     for (row, number) in rows.zip(1u32..) {
         let row = row.map_err(|e| refuse(e.to_string()))?;
         let line = line_of(row, &columns);
         each(line).map_err(|cause| refuse(format!("row {number}: {cause}")))?;
     }
-    Ok(())
+    Ok(is_earlier)
+}
+
+/// Whether the metadata of a file name an earlier schema version; none or a later one is refused.
+fn is_earlier(facts: Option<&Vec<KeyValue>>) -> Result<bool, String> {
+    let version = facts.into_iter().flatten().find(|fact| fact.key == VERSION_KEY);
+    let version = version.and_then(|fact| fact.value.as_ref()?.parse::<u32>().ok());
+    match version {
+        Some(version) if version <= SCHEMA_VERSION => Ok(version < SCHEMA_VERSION),
+        Some(version) => Err(format!(
+            "the table has schema version {version}, this program reads version {SCHEMA_VERSION}: \
+             fields may be missing or mean something else"
+        )),
+        None => Err(format!("the table does not say its schema version ({VERSION_KEY})")),
+    }
 }
 
 /// A file may lack columns that later versions have, and has no others.
@@ -120,4 +142,24 @@ fn one(field: Field, stored: Stored) -> Option<Value> {
         (Stored::Flag, Field::Bool(flag)) => Value::Bool(flag),
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_of_a_later_or_of_no_version_are_refused() {
+        let of = |version: &str| {
+            let fact = KeyValue::new(VERSION_KEY.to_owned(), version.to_owned());
+            is_earlier(Some(&vec![KeyValue::new("other".to_owned(), None), fact]))
+        };
+        assert_eq!(of(&SCHEMA_VERSION.to_string()), Ok(false));
+        assert_eq!(of(&(SCHEMA_VERSION - 1).to_string()), Ok(true));
+        let later = of(&(SCHEMA_VERSION + 1).to_string()).unwrap_err();
+        assert!(later.contains("fields may be missing or mean something else"), "{later}");
+        for refused in [of("new"), is_earlier(None)] {
+            assert!(refused.unwrap_err().contains(VERSION_KEY));
+        }
+    }
 }
