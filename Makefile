@@ -30,10 +30,10 @@ deps:
 
 lint:
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets --features parquet -- -D warnings
+	$(CARGO) clippy --locked --all-targets --features kafka,nats,parquet -- -D warnings
 
 docs:
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --features parquet
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --features kafka,nats,parquet
 
 bench: deps
 	$(CARGO) bench --locked

@@ -64,13 +64,14 @@ pub(super) fn run(args: &ConvertArgs) -> CommandResult {
 ///
 /// Errors: it cannot, and how one is built that can.
 pub(super) fn can_write(what: &str) -> Result<(), Error> {
-    if cfg!(feature = "parquet") {
-        return Ok(());
-    }
-    Err(Error::new(what, "this build of longhaul has no Parquet").help(
+    if cfg!(feature = "parquet") { Ok(()) } else { Err(left_out(what)) }
+}
+
+fn left_out(what: &str) -> Error {
+    Error::new(what, "this build of longhaul has no Parquet").help(
         "build it with: cargo build --release --features parquet; packages and `make build` have \
          it",
-    ))
+    )
 }
 
 /// Writes the tables of results below a directory, and says how many.
@@ -107,4 +108,21 @@ pub(super) fn write(results: &[Results], out: &Path, quiet: bool) -> Result<(), 
 #[cfg(not(feature = "parquet"))]
 pub(super) fn write(_results: &[Results], _out: &Path, _quiet: bool) -> Result<(), Error> {
     can_write("parquet")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_without_parquet_says_how_to_get_it() {
+        let manifest: toml::Table = toml::from_str(include_str!("../../Cargo.toml")).unwrap();
+        assert!(manifest["features"].get("parquet").is_some());
+        let help = left_out("convert").help.unwrap();
+        assert!(help.contains("cargo build --release --features parquet"), "{help}");
+        let makefile = include_str!("../../Makefile");
+        let build = "build --release --locked --features parquet";
+        assert!(help.contains("`make build`") && makefile.contains(build));
+        assert_eq!(can_write("convert").is_ok(), cfg!(feature = "parquet"));
+    }
 }

@@ -113,8 +113,23 @@ pub fn open(to: &Receiver, sensor: &str) -> Result<Box<dyn Target>, Error> {
 }
 
 /// Receivers that few need are in builds that ask for them.
-#[cfg(not(all(feature = "kafka", feature = "nats")))]
+#[cfg(any(test, not(all(feature = "kafka", feature = "nats"))))]
 fn left_out(feature: &str) -> Error {
     Error::new("type", format!("this program was built without {feature}"))
         .help(format!("build it with `cargo build --release --features {feature}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_without_a_receiver_says_how_to_get_it() {
+        let manifest: toml::Table = toml::from_str(include_str!("../../Cargo.toml")).unwrap();
+        for feature in ["kafka", "nats"] {
+            let help = left_out(feature).help.unwrap();
+            assert!(help.contains(&format!("--features {feature}`")), "{help}");
+            assert!(manifest["features"].get(feature).is_some(), "{feature}");
+        }
+    }
 }

@@ -103,3 +103,15 @@ fn what_is_wrong_is_named_with_its_column_and_a_remedy() {
     }
     assert!(parse(&"a".repeat(20_000)).unwrap_err().cause.contains("bytes"));
 }
+
+#[test]
+fn numbers_are_read_as_they_were_written() {
+    let mut bits = 1u64;
+    for _ in 0..20_000 {
+        bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        // As many digits as there are: 0 to 1, of which a quick reading misses every tenth.
+        let number = (bits >> 11) as f64 / (1u64 << 53) as f64;
+        let line = serde_json::to_string(&number).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), Value::from(number), "{line}");
+    }
+}
