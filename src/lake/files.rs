@@ -2,7 +2,7 @@
 //!
 //! Owns: which file a row goes to, when a row group is written, how many files are open. In: lines
 //! as JSON. Out: files under their final names once they are whole. Never: more rows held than
-//! [`HELD_BYTES`], or a file that looks whole and is not.
+//! `HELD_BYTES`, or a file that looks whole and is not.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
