@@ -169,10 +169,15 @@ impl<'a> Forwarder<'a> {
             }
             let pause = match self.step() {
                 Ok(true) => Duration::ZERO,
-                Ok(false) if deadline.is_some() => match self.finish() {
-                    Ok(()) => break,
-                    Err(failure) => self.failed(&failure),
-                },
+                Ok(false) if deadline.is_some() => {
+                    // If so, more may wait in the spool than was sent.
+                    let was_full = self.is_full();
+                    match self.finish() {
+                        Ok(()) if was_full => Duration::ZERO,
+                        Ok(()) => break,
+                        Err(failure) => self.failed(&failure),
+                    }
+                }
                 Ok(false) => LOOK,
                 Err(failure) => self.failed(&failure),
             };
@@ -212,7 +217,7 @@ impl<'a> Forwarder<'a> {
     fn step(&mut self) -> Result<bool, Failure> {
         let told = |error: Error| Failure { cause: error.to_string(), after: None };
         let mut sends = false;
-        if self.messages - self.confirmed < UNCONFIRMED_MAX {
+        if !self.is_full() {
             let batch = self.job.reader.next(BATCH_ITEMS, BATCH_BYTES).map_err(told)?;
             sends = batch.is_some();
             if let Some(batch) = batch {
@@ -221,6 +226,11 @@ impl<'a> Forwarder<'a> {
         }
         self.acknowledge()?;
         Ok(sends)
+    }
+
+    /// Whether nothing more may be sent before something is confirmed.
+    const fn is_full(&self) -> bool {
+        self.messages - self.confirmed >= UNCONFIRMED_MAX
     }
 
     fn send(&mut self, batch: &Batch) -> Result<(), Failure> {
@@ -334,5 +344,71 @@ impl<'a> Forwarder<'a> {
         if let Some((since, _)) = self.failing.take() {
             self.say(&format!("reached again after {} s", since.elapsed().as_secs()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::model::sink::Receiver;
+    use crate::model::{EventKind, Level};
+    use crate::sinks::spool::Spool;
+
+    /// Confirms when it is asked to finish only.
+    #[derive(Default)]
+    struct Late {
+        sent: u64,
+        confirmed: u64,
+    }
+
+    impl Target for Late {
+        fn check(&mut self) -> Result<String, Failure> {
+            Ok(String::new())
+        }
+
+        fn send(&mut self, all: &[Message<'_>], _: Duration) -> Result<Vec<Refused>, Failure> {
+            self.sent += all.len() as u64;
+            Ok(Vec::new())
+        }
+
+        fn confirmed(&mut self, _: Duration) -> Result<u64, Failure> {
+            Ok(self.confirmed)
+        }
+
+        fn finish(&mut self) -> Result<(), Failure> {
+            self.confirmed = self.sent;
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn more_than_may_be_unconfirmed_at_once_is_sent_at_the_end() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("spool");
+        let mut spool = Spool::open(&dir, u64::MAX).unwrap();
+        let events = UNCONFIRMED_MAX * 2 + 5;
+        for _ in 0..events {
+            spool.add(EventKind::SessionEnd, Level::Informational, b"{}").unwrap();
+        }
+        spool.flush(Lane::of(EventKind::SessionEnd)).unwrap();
+        let plan = SinkPlan {
+            name: "late".to_owned(),
+            to: Receiver::Stdout,
+            form: Form::Ecs,
+            kinds: vec![EventKind::SessionEnd],
+            level: Level::Informational,
+            spool: None,
+            spool_max: u64::MAX,
+            place: (Path::new("c.toml").to_path_buf(), 1),
+        };
+        let reader = Reader::open(&dir).unwrap();
+        let job = Job { plan, dir, reader, target: Box::<Late>::default() };
+        let until = Until { ended: &AtomicBool::new(true), drain: Duration::from_secs(60) };
+        let tell: Tell = Arc::new(|_: &str| {});
+        let [delivered] = run(vec![job], &until, &tell).try_into().unwrap();
+        assert_eq!((delivered.confirmed, delivered.waiting), (events, Some(0)));
     }
 }
