@@ -22,7 +22,7 @@ use crate::carve::{self, Carved, Options};
 use crate::model::Error;
 use crate::report::html;
 use crate::results::Results;
-use crate::sinks::files::{NAMES, OutFile};
+use crate::sinks::files::{NAMES, OutBytes, OutFile};
 
 /// The member with the hashes of the others: the first.
 pub const MANIFEST: &str = "manifest.json";
@@ -283,7 +283,7 @@ fn write(
     let cannot = |e: io::Error| Error::new(format!("writing {}", out.display()), e.to_string());
     let text = manifest.render()?;
     let signature = key.map(|key| key.sign(&text));
-    let mut packed = zstd::Encoder::new(Bytes(OutFile::create(out)?), LEVEL).map_err(cannot)?;
+    let mut packed = zstd::Encoder::new(OutBytes(OutFile::create(out)?), LEVEL).map_err(cannot)?;
     packed.include_checksum(true).map_err(cannot)?;
     let whole = |name: &str, bytes: &[u8], packed: &mut dyn Write| {
         let header = tar::header(name, bytes.len() as u64).map_err(io::Error::other)?;
@@ -299,7 +299,7 @@ fn write(
         copy(member, source, &mut packed)?;
     }
     packed.write_all(&[0; 2 * tar::BLOCK]).map_err(cannot)?;
-    let Bytes(file) = packed.finish().map_err(cannot)?;
+    let OutBytes(file) = packed.finish().map_err(cannot)?;
     file.finish()
 }
 
@@ -332,20 +332,6 @@ fn copy(member: &Member, source: &Source, packed: &mut dyn Write) -> Result<(), 
             .help("bundle a result that no run is writing to"));
     }
     packed.write_all(padding(member.bytes)).map_err(failed)
-}
-
-/// An output file for encoders.
-struct Bytes(OutFile);
-
-impl Write for Bytes {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes).map_err(|error| io::Error::other(error.cause))?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// A directory for slices until they are packed, removed when dropped.

@@ -5,7 +5,6 @@
 //! `HELD_BYTES`, or a file that looks whole and is not.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,7 +21,7 @@ use crate::emit::json_schema::Lines;
 use crate::lake::cells::Cells;
 use crate::lake::columns::{Column, columns, file_schema};
 use crate::model::Error;
-use crate::sinks::files::{OutFile, make_dir};
+use crate::sinks::files::{OutBytes, OutFile, make_dir};
 
 /// Bytes of lines in one row group.
 const GROUP_BYTES: usize = 32 << 20;
@@ -79,7 +78,7 @@ struct Open {
     cells: Cells,
     /// Bytes of their lines.
     held: usize,
-    writer: SerializedFileWriter<Bytes>,
+    writer: SerializedFileWriter<OutBytes>,
     /// Number of the last row.
     used: u64,
 }
@@ -165,7 +164,7 @@ impl<'n> Files<'n> {
             1 => dir.join(format!("{name}-{digits}.parquet")),
             more => dir.join(format!("{name}-{digits}-{more}.parquet")),
         };
-        let to = Bytes(OutFile::replace(&path)?);
+        let to = OutBytes(OutFile::replace(&path)?);
         let (schema, properties) = (Arc::clone(&self.schema), Arc::clone(&self.properties));
         let writer = SerializedFileWriter::new(to, schema, properties);
         let writer = writer.map_err(|e| failed(&path, &e))?;
@@ -179,7 +178,7 @@ impl<'n> Files<'n> {
         self.written.files += 1;
         self.written.beyond += open.cells.beyond();
         let Open { path, writer, .. } = open;
-        let Bytes(file) = writer.into_inner().map_err(|e| failed(&path, &e))?;
+        let OutBytes(file) = writer.into_inner().map_err(|e| failed(&path, &e))?;
         file.finish()
     }
 
@@ -207,7 +206,7 @@ impl Open {
 
 fn write_group(
     cells: &mut Cells,
-    writer: &mut SerializedFileWriter<Bytes>,
+    writer: &mut SerializedFileWriter<OutBytes>,
 ) -> Result<(), ParquetError> {
     let mut group = writer.next_row_group()?;
     cells.write(&mut |leaf| match group.next_column()? {
@@ -246,18 +245,4 @@ fn key_of(line: &Value) -> Result<Key, String> {
         return Err(format!("observer.name: `{sensor}` is no name of a sensor"));
     }
     Ok((day.to_owned(), sensor.to_owned()))
-}
-
-/// An output file for the library.
-struct Bytes(OutFile);
-
-impl Write for Bytes {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes).map_err(|error| io::Error::other(error.cause))?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

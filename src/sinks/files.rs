@@ -477,6 +477,20 @@ fn sync_dir(dir: &Path) {
     }
 }
 
+/// An output file for encoders, which want bytes to be taken one way.
+pub struct OutBytes(pub OutFile);
+
+impl Write for OutBytes {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(|error| io::Error::other(error.cause))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 #[path = "files_tests.rs"]
 mod tests;
