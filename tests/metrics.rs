@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -227,10 +227,7 @@ fn a_server_that_is_stopped_holds_nothing_up() {
     let at = address(&sensor);
     wait_for("the first page", || get(&at, "/metrics").0 == "200");
     let [server] = &sensor.children()[..] else { panic!("{:?}", sensor.children()) };
-    let kill = |signal: &str| {
-        assert!(Command::new("kill").args([signal, server]).status().unwrap().success());
-    };
-    kill("-STOP");
+    kill("-STOP", server);
     let sent = demo();
     net.send("b0", &sent);
     // Longer than its pipe has room for.
@@ -240,7 +237,7 @@ fn a_server_that_is_stopped_holds_nothing_up() {
     let freed = std::thread::spawn(move || {
         // The process has ended; its line of errors is open as long as the stopped one lives.
         wait_for("the end", || std::fs::read_link(&process).is_err());
-        assert!(Command::new("kill").args(["-KILL", &server]).status().unwrap().success());
+        kill("-KILL", &server);
     });
     let (code, said) = sensor.end();
     freed.join().unwrap();
@@ -250,34 +247,123 @@ fn a_server_that_is_stopped_holds_nothing_up() {
     assert_eq!(run["loss"]["ring"], 0);
 }
 
+/// A service manager that listens.
+struct Manager {
+    socket: UnixDatagram,
+    path: PathBuf,
+    heard: Vec<String>,
+}
+
+impl Manager {
+    fn start(dir: &Path) -> Manager {
+        let path = dir.join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        let world = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(&path, world).unwrap();
+        Manager { socket, path, heard: Vec::new() }
+    }
+
+    /// Starts a sensor, as a unit with `WatchdogSec=` does or not.
+    fn sensor(&self, watchdog: bool, args: &[&str]) -> Sensor {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_longhaul"));
+        command.env("NOTIFY_SOCKET", &self.path);
+        if watchdog {
+            command.env("WATCHDOG_USEC", "30000000");
+        }
+        Sensor::start_by(command, args)
+    }
+
+    /// The lines that come within a time.
+    fn hears_within(&mut self, span: Duration) -> Vec<String> {
+        let (until, before) = (Instant::now() + span, self.heard.len());
+        let mut text = [0; 4_096];
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return self.heard[before..].to_vec();
+            }
+            self.socket.set_read_timeout(Some(left)).unwrap();
+            if let Ok(length) = self.socket.recv(&mut text) {
+                let text = String::from_utf8_lossy(&text[..length]).into_owned();
+                self.heard.extend(text.lines().map(str::to_owned));
+            }
+        }
+    }
+
+    /// Waits for a line.
+    fn hears(&mut self, word: &str) {
+        let until = Instant::now() + Duration::from_secs(20);
+        while !self.heard.iter().any(|line| line == word) {
+            assert!(Instant::now() < until, "no {word} but {:?}", self.heard);
+            self.hears_within(Duration::from_millis(50));
+        }
+    }
+}
+
+fn signs(heard: &[String]) -> usize {
+    heard.iter().filter(|line| *line == "WATCHDOG=1").count()
+}
+
+fn kill(signal: &str, process: &str) {
+    assert!(Command::new("kill").args([signal, process]).status().unwrap().success());
+}
+
 #[test]
 fn a_service_manager_hears_of_the_start_of_life_and_of_the_end() {
     let Some(_net) = Net::new(1) else { return };
     let (dir, out) = scratch();
-    let path = dir.path().join("notify");
-    let manager = UnixDatagram::bind(&path).unwrap();
-    let world = std::os::unix::fs::PermissionsExt::from_mode(0o777);
-    std::fs::set_permissions(&path, world).unwrap();
-    manager.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    let mut heard = Vec::new();
-    let mut hears = |word: &str| {
-        let mut text = [0; 4_096];
-        while !heard.iter().any(|line| line == word) {
-            let length = manager.recv(&mut text);
-            let length = length.unwrap_or_else(|e| panic!("no {word} but {heard:?}: {e}"));
-            let text = String::from_utf8_lossy(&text[..length]).into_owned();
-            heard.extend(text.lines().map(str::to_owned));
-        }
-    };
-    let mut command = Command::new(env!("CARGO_BIN_EXE_longhaul"));
-    command.env("NOTIFY_SOCKET", &path);
-    let sensor = Sensor::start_by(command, &["a0", "--out", &out]);
-    hears("READY=1");
-    hears("WATCHDOG=1");
-    hears("STATUS=capturing");
+    let mut manager = Manager::start(dir.path());
+    let sensor = manager.sensor(false, &["a0", "--out", &out]);
+    manager.hears("READY=1");
+    manager.hears("STATUS=capturing");
     assert!(sensor.said("metrics: http").is_none(), "nothing was asked for");
     assert_eq!(sensor.end().0, Some(0));
-    hears("STOPPING=1");
+    manager.hears("STOPPING=1");
+    assert_eq!(signs(&manager.heard), 0, "no watchdog was there: {:?}", manager.heard);
+}
+
+#[test]
+fn the_watchdog_hears_from_the_process_that_captures_and_from_no_other() {
+    let Some(net) = Net::new(1) else { return };
+    let (dir, out) = scratch();
+    let mut manager = Manager::start(dir.path());
+    let sensor = manager.sensor(true, &["a0", "--out", &out]);
+    let own = sensor.id().to_string();
+    assert!(sensor.said("nothing can be sent, but 10 bytes").is_some(), "it is confined");
+    manager.hears("WATCHDOG=1");
+    let while_it_runs = manager.hears_within(Duration::from_secs(4));
+    assert!((2..=6).contains(&signs(&while_it_runs)), "{while_it_runs:?}");
+    // The process that shows how the run is: a sensor without it is as healthy as before.
+    let [server] = &sensor.children()[..] else { panic!("{:?}", sensor.children()) };
+    kill("-KILL", server);
+    let alone = manager.hears_within(Duration::from_secs(4));
+    assert!((2..=6).contains(&signs(&alone)), "{alone:?}");
+    kill("-STOP", &own);
+    manager.hears_within(Duration::from_millis(200));
+    let stopped = manager.hears_within(Duration::from_secs(4));
+    assert_eq!(signs(&stopped), 0, "{stopped:?}");
+    kill("-CONT", &own);
+    let sent = demo();
+    net.send("b0", &sent);
+    let goes_on = manager.hears_within(Duration::from_secs(3));
+    assert!(signs(&goes_on) > 0, "{goes_on:?}");
+    assert!(!manager.heard.iter().any(|line| line == "STOPPING=1"), "{:?}", manager.heard);
+    assert_eq!(sensor.end().0, Some(0));
+    manager.hears("STOPPING=1");
+    let run = json(&Path::new(&out).join("run.json"));
+    assert_eq!(run["counters"]["capture"]["frames"], sent.len());
+}
+
+#[test]
+fn a_watchdog_that_is_too_impatient_is_refused_with_a_remedy() {
+    let run = Command::new(env!("CARGO_BIN_EXE_longhaul"))
+        .args(["live", "a0", "--duration", "5s"])
+        .env("WATCHDOG_USEC", "1000000")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&run.stderr).into_owned();
+    assert_eq!(run.status.code(), Some(2), "{said}");
+    assert!(said.contains("less than 3 seconds") && said.contains("WatchdogSec="), "{said}");
 }
 
 #[test]

@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
@@ -121,7 +122,11 @@ fn confined_with_a_capture() {
     net::open("b0").sendpacket(calls::frame(9)).unwrap();
     let file = fs::File::create(Path::new(&dir).join("readable/mine")).unwrap();
     let dir = PathBuf::from(dir);
-    if !enter(&Confinement { sockets: sockets.clone(), ..confinement(&dir) }) {
+    // The service manager's: words of ten bytes reach it.
+    let (manager, heard) = UnixDatagram::pair().unwrap();
+    heard.set_nonblocking(true).unwrap();
+    let words = Some((manager.as_raw_fd(), 10));
+    if !enter(&Confinement { sockets: sockets.clone(), words, ..confinement(&dir) }) {
         return;
     }
     let answers = thread::spawn(move || {
@@ -129,11 +134,19 @@ fn confined_with_a_capture() {
         answers.extend(calls::escape());
         answers.push(("a socket of the parent", calls::write(stray.as_raw_fd(), 3)));
         answers.push(("a file", calls::write(file.as_raw_fd(), 4)));
+        answers.push(("a word", calls::write_some(manager.as_raw_fd(), 10)));
+        answers.push(("a shorter word", calls::write_some(manager.as_raw_fd(), 9)));
+        answers.push(("a longer word", calls::write_some(manager.as_raw_fd(), 11)));
+        answers.push(("a word to a capture", calls::write_some(packet, 10)));
+        answers.extend(calls::say_otherwise(manager.as_raw_fd(), 10));
         answers
     });
     for (attempt, errno) in answers.join().unwrap() {
         println!("\nanswer {attempt}={errno}");
     }
+    let mut text = [0; 64];
+    let lengths: Vec<usize> = std::iter::from_fn(|| heard.recv(&mut text).ok()).collect();
+    println!("\nanswer heard={lengths:?}");
     // The capture still works: frames, counts, a recreated interface.
     println!("\nanswer looks_after={}", source.maintain(&mut Default::default()).len());
     let until = Instant::now() + Duration::from_secs(5);
@@ -231,7 +244,7 @@ fn code_in_a_confined_process_can_neither_send_nor_start_programs() {
         // The test can fail: before, the same call reached the wire.
         assert_eq!(answers["before"], "0", "{answers:?}");
         let steps = ["user", "capabilities", "landlock", "seccomp"];
-        let works = ["before", "a file", "captures", "looks_after"];
+        let works = ["before", "a file", "a word", "heard", "captures", "looks_after"];
         for (attempt, errno) in &answers {
             if steps.contains(&attempt.as_str()) || works.contains(&attempt.as_str()) {
                 continue;
@@ -241,6 +254,7 @@ fn code_in_a_confined_process_can_neither_send_nor_start_programs() {
         }
         assert!(answers.len() > 60, "{}", answers.len());
         assert_eq!((&*answers["a file"], &*answers["captures"]), ("0", "true"), "{answers:?}");
+        assert_eq!((&*answers["a word"], &*answers["heard"]), ("0", "[10]"), "{answers:?}");
         assert!(!answers.contains_key("old_door"), "{answers:?}");
         thread::sleep(Duration::from_millis(100));
         let mut seen = Vec::new();

@@ -11,7 +11,7 @@ use crate::cli::args::RunArgs;
 use crate::cli::report_follow::Follower;
 use crate::cli::{self, ALERTS, CommandResult, RAN, read};
 use crate::config::live::{
-    LivePlan, Rotate, parse_bytes, parse_listen, parse_out_max, parse_seconds,
+    LivePlan, Rotate, parse_bytes, parse_listen, parse_out_max, parse_seconds, parse_watchdog,
 };
 use crate::config::{Output, Plan, PointBy, View};
 use crate::model::escape::escaped_lines;
@@ -213,6 +213,7 @@ impl LiveArgs {
             let error = Error::new("--duration", "it is no span");
             errors.push(error.help("give a span such as 30s, 15m or 1h"));
         }
+        let watchdog = watchdog().map_err(|error| errors.push(error)).unwrap_or_default();
         let ring = parse_bytes(&self.ring).and_then(|bytes| usize::try_from(bytes).ok());
         let ring = ring.filter(|bytes| (4 << 20..=4 << 30).contains(bytes));
         if ring.is_none() {
@@ -238,6 +239,13 @@ impl LiveArgs {
             rotate,
             seconds: seconds.flatten(),
             notify: std::env::var_os("NOTIFY_SOCKET").map(PathBuf::from),
+            watchdog,
         })
     }
+}
+
+/// Whether the watchdog of a service manager waits for this process.
+fn watchdog() -> Result<bool, Error> {
+    let [usec, pid] = ["WATCHDOG_USEC", "WATCHDOG_PID"].map(|name| std::env::var(name).ok());
+    parse_watchdog(usec.as_deref(), pid.as_deref(), std::process::id())
 }

@@ -47,6 +47,24 @@ pub struct LivePlan {
     pub seconds: Option<u64>,
     /// The socket of the service manager that started this process, if one did.
     pub notify: Option<PathBuf>,
+    /// Whether its watchdog waits for signs of life of this process.
+    pub watchdog: bool,
+}
+
+/// The shortest time of the watchdog: there is a sign of life each second.
+const WATCHDOG_LEAST_US: u64 = 3_000_000;
+
+/// Whether the watchdog of the service manager waits for signs of life of the process `own`:
+/// `WATCHDOG_USEC` and `WATCHDOG_PID` (sd_watchdog_enabled(3)).
+pub fn parse_watchdog(usec: Option<&str>, pid: Option<&str>, own: u32) -> Result<bool, Error> {
+    let Some(usec) = usec.filter(|_| pid.is_none_or(|pid| pid.parse() == Ok(own))) else {
+        return Ok(false);
+    };
+    match usec.parse::<u64>() {
+        Ok(WATCHDOG_LEAST_US..) => Ok(true),
+        _ => Err(Error::new("WATCHDOG_USEC", format!("`{usec}` is less than 3 seconds"))
+            .help("set WatchdogSec= of the unit to 30s: there is a sign of life each second")),
+    }
 }
 
 /// Parses where metrics are shown: `PORT` on the loopback address, or `ADDRESS:PORT`.
@@ -141,6 +159,18 @@ mod tests {
         assert_eq!(parse_bytes("1GB"), Some(1_000_000_000));
         for bad in ["", "5", "h", "0s", "-1s", "1 h", "99999999999999999999s", "1x"] {
             assert_eq!((parse_seconds(bad), parse_bytes(bad)), (None, None), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_watchdog_waits_for_the_process_that_it_names() {
+        let of = |usec, pid| parse_watchdog(usec, pid, 7).ok();
+        assert_eq!(of(None, None), Some(false));
+        assert_eq!(of(Some("30000000"), None), Some(true));
+        assert_eq!(of(Some("30000000"), Some("7")), Some(true));
+        assert_eq!(of(Some("30000000"), Some("8")), Some(false));
+        for short in ["2999999", "0", "soon"] {
+            assert_eq!(of(Some(short), Some("7")), None, "{short}");
         }
     }
 

@@ -11,7 +11,7 @@ mod report;
 mod server;
 mod spread;
 
-pub use notify::Notifier;
+pub use notify::{Notifier, Watchdog};
 pub use page::{Kind, Page};
 pub use report::{Report, State};
 pub use server::{Answer, Answers, serve};

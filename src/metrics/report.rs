@@ -26,8 +26,6 @@ pub enum State {
 pub struct Report {
     /// How it is.
     pub state: State,
-    /// It grows while the loop that captures runs.
-    pub pulse: u64,
     /// The page of metrics.
     pub page: String,
 }
@@ -41,7 +39,7 @@ impl Report {
             State::Stopping => ("stopping", ""),
         };
         let why = why.replace(['\n', '\r'], " ");
-        let head = format!("{word} {} {} {why}\n", self.pulse, self.page.len());
+        let head = format!("{word} {} {why}\n", self.page.len());
         out.write_all(head.as_bytes())?;
         out.write_all(self.page.as_bytes())?;
         out.flush()
@@ -54,8 +52,8 @@ impl Report {
         if input.take(LINE_BYTES_MAX).read_line(&mut line)? == 0 {
             return Ok(None);
         }
-        let mut words = line.trim_end().splitn(4, ' ');
-        let (word, pulse, length) = (words.next(), words.next(), words.next());
+        let mut words = line.trim_end().splitn(3, ' ');
+        let (word, length) = (words.next(), words.next());
         let why = words.next().unwrap_or_default().to_owned();
         let state = match word {
             Some("ready") => State::Ready,
@@ -63,7 +61,6 @@ impl Report {
             Some("stopping") => State::Stopping,
             _ => return Err(wrong("no line of state")),
         };
-        let pulse = pulse.and_then(|text| text.parse().ok()).ok_or(wrong("no pulse"))?;
         let length: u64 = length.and_then(|text| text.parse().ok()).ok_or(wrong("no length"))?;
         if length > PAGE_BYTES_MAX {
             return Err(wrong("a page of more than 16 MiB"));
@@ -73,7 +70,7 @@ impl Report {
         if page.len() as u64 != length {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        Ok(Some(Report { state, pulse, page }))
+        Ok(Some(Report { state, page }))
     }
 }
 
@@ -83,7 +80,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_and_half_of_it_is_no_report() {
-        let of = |state| Report { state, pulse: 7, page: "a 1\nb 2\n".to_owned() };
+        let of = |state| Report { state, page: "a 1\nb 2\n".to_owned() };
         let all = [of(State::Ready), of(State::Waiting("no packets".into())), of(State::Stopping)];
         let mut bytes = Vec::new();
         all.iter().for_each(|report| report.write(&mut bytes).unwrap());
@@ -95,6 +92,6 @@ mod tests {
         for cut in 1..first.len() {
             assert!(Report::read(&mut &bytes[..cut]).is_err(), "{cut}");
         }
-        assert!(Report::read(&mut &b"ready 1 99999999999 \n"[..]).is_err());
+        assert!(Report::read(&mut &b"ready 99999999999 \n"[..]).is_err());
     }
 }

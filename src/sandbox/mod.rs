@@ -34,10 +34,18 @@ pub struct Confinement {
     /// Open sockets. Writing to them is denied from then on, as is writing to any other socket of
     /// this process above standard error.
     pub sockets: Vec<RawFd>,
+    /// A socket to which `write` may send messages of exactly this many bytes, and nothing else.
+    pub words: Option<(RawFd, usize)>,
     /// It is there to send: system calls are not limited, and there is no step for them.
     pub sends: bool,
     /// It shows something in a terminal, whose modes it changes.
     pub terminal: bool,
+}
+
+impl Confinement {
+    fn known_sockets(&self) -> Vec<RawFd> {
+        self.sockets.iter().copied().chain(self.words.map(|(socket, _)| socket)).collect()
+    }
 }
 
 /// How far a step succeeded.
@@ -73,7 +81,7 @@ impl fmt::Display for Step {
 /// offers but refuses. Some steps may have been taken by then: the caller must exit.
 pub fn enter(confinement: &Confinement) -> Result<Vec<Step>, Error> {
     // First: afterwards the descriptor table may belong to another user.
-    let (sockets, complete) = sockets::open_sockets(&confinement.sockets);
+    let (sockets, complete) = sockets::open_sockets(&confinement.known_sockets());
     let user = privilege::become_user(confinement)?;
     let capabilities = privilege::drop_capabilities()?;
     let landlock = paths::confine(confinement)?;
@@ -83,7 +91,7 @@ pub fn enter(confinement: &Confinement) -> Result<Vec<Step>, Error> {
         Step { name: "landlock", result: landlock },
     ];
     if !confinement.sends {
-        let result = syscalls::confine(&sockets, complete, confinement.terminal)?;
+        let result = syscalls::confine(confinement, &sockets, complete)?;
         steps.push(Step { name: "seccomp", result });
     }
     Ok(steps)

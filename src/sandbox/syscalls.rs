@@ -21,7 +21,7 @@ use seccompiler::{
 };
 
 use crate::model::Error;
-use crate::sandbox::{StepResult, failed};
+use crate::sandbox::{Confinement, StepResult, failed};
 
 /// Files: read, rotate, finish. Writing is among the calls with conditions; `pwritev`, `sendfile`,
 /// `splice` and the like would be another way to write to a socket.
@@ -150,11 +150,12 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 type Built<T> = Result<T, seccompiler::BackendError>;
 
 /// Activates the filter for this thread and threads it starts. From then on nothing can be written
-/// to `sockets`; `complete` says that the list covers all sockets.
+/// to `sockets`, beside the words of the confinement; `complete` says that the list covers all
+/// sockets.
 pub(super) fn confine(
+    confinement: &Confinement,
     sockets: &[RawFd],
     complete: bool,
-    terminal: bool,
 ) -> Result<StepResult, Error> {
     let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else {
         return Ok(StepResult::Partly(format!(
@@ -163,14 +164,21 @@ pub(super) fn confine(
         )));
     };
     let mut rules = rules(sockets, std::process::id()).map_err(|e| failed("seccomp", e))?;
-    if terminal {
+    if confinement.terminal {
         with_terminal(&mut rules).map_err(|e| failed("seccomp", e))?;
+    }
+    if let Some(words) = confinement.words {
+        with_words(&mut rules, words).map_err(|e| failed("seccomp", e))?;
     }
     let count = rules.len();
     no_clone3(arch)?;
     let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     enforce(SeccompFilter::new(rules, refuse, SeccompAction::Allow, arch))?;
-    let what = format!("{count} system calls allowed, nothing can be sent");
+    let but = match confinement.words {
+        Some((_, bytes)) => format!(", but {bytes} bytes at once to the service manager"),
+        None => String::new(),
+    };
+    let what = format!("{count} system calls allowed, nothing can be sent{but}");
     if complete {
         Ok(StepResult::Full(what))
     } else {
@@ -226,6 +234,14 @@ fn rules(sockets: &[RawFd], process: u32) -> Built<Rules> {
 fn with_terminal(rules: &mut Rules) -> Built<()> {
     let requests = REQUESTS.into_iter().chain(MODES);
     rules.insert(libc::SYS_ioctl, any(requests.map(|request| vec![equal(1, request)]))?);
+    Ok(())
+}
+
+/// Adds what the service manager's watchdog needs: to write to this socket exactly so many bytes.
+fn with_words(rules: &mut Rules, (socket, bytes): (RawFd, usize)) -> Built<()> {
+    let length = SeccompCondition::new(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, bytes as u64);
+    let more = SeccompRule::new(vec![equal(0, word(socket))?, length?])?;
+    rules.entry(libc::SYS_write).or_default().push(more);
     Ok(())
 }
 

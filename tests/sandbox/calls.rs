@@ -37,6 +37,26 @@ pub fn write(fd: i32, mark: u8) -> i32 {
     call(libc::SYS_write, &[i64::from(fd), address(&frame[..]), frame.len() as i64])
 }
 
+/// Writes so many bytes.
+pub fn write_some(fd: i32, bytes: usize) -> i32 {
+    let text = [b'W'; 64];
+    call(libc::SYS_write, &[i64::from(fd), address(&text), bytes as i64])
+}
+
+/// What else could bring bytes to a socket that takes some lengths by `write`.
+pub fn say_otherwise(fd: i32, bytes: usize) -> Vec<Answer> {
+    let text = [b'W'; 64];
+    let (fd, at, len) = (i64::from(fd), address(&text), bytes as i64);
+    let part = libc::iovec { iov_base: at as *mut libc::c_void, iov_len: bytes };
+    vec![
+        ("a word by writev", call(libc::SYS_writev, &[fd, address(&part), 1])),
+        ("a word by pwrite64", call(libc::SYS_pwrite64, &[fd, at, len, 0])),
+        ("a word by sendto", call(libc::SYS_sendto, &[fd, at, len, 0, 0, 0])),
+        // The kernel takes 64 bits of a length.
+        ("a word of high bits", call(libc::SYS_write, &[fd, at, len | 1 << 32])),
+    ]
+}
+
 /// Every call that could bring bytes to a socket, or a second descriptor for it.
 pub fn send(socket: i32, control: i32, file: i32) -> Vec<Answer> {
     let frame = frame(2);

@@ -15,6 +15,7 @@ use crate::pipeline::gauges;
 use crate::pipeline::live::reload::Reloader;
 use crate::pipeline::live::request::LiveRun;
 use crate::pipeline::live::signals::{Signals, taken};
+use crate::pipeline::live::watchdog::Life;
 use crate::pipeline::reader::{Reader, ReaderReport, worker_gone};
 use crate::pipeline::reader_bindings::ToWorkers;
 use crate::pipeline::source::Source;
@@ -36,6 +37,7 @@ pub(super) struct Listener<'r> {
     run: &'r LiveRun,
     signals: Signals,
     post: WorkerHandle,
+    life: Life,
     reloader: Reloader,
     pace: Pace,
     pulse_due: Duration,
@@ -94,10 +96,14 @@ fn nanos(span: Duration) -> Nanos {
 
 impl<'r> Listener<'r> {
     /// A listener that has not begun.
-    pub(super) fn new(run: &'r LiveRun, signals: Signals, post: WorkerHandle) -> Listener<'r> {
+    pub(super) fn new(
+        run: &'r LiveRun,
+        signals: Signals,
+        (post, life): (WorkerHandle, Life),
+    ) -> Listener<'r> {
         let (reloader, pace) = (Reloader::default(), Pace::new());
         let (draining, spent) = (false, Spread::default());
-        Listener { run, signals, post, reloader, pace, pulse_due: PULSE, draining, spent }
+        Listener { run, signals, post, life, reloader, pace, pulse_due: PULSE, draining, spent }
     }
 
     /// Reads until the end of the run; then what has been received until then.
@@ -195,6 +201,7 @@ impl<'r> Listener<'r> {
         self.post.show(&reader.intake.tally.counters);
         self.post.show_gauges(|| gauges::of_reader(out.queued(), &self.spent));
         self.post.board.pulse.fetch_add(1, Ordering::Relaxed);
+        self.life.beat();
         let board = &self.post.board;
         board.news(board.one_way()).iter().for_each(|text| (self.run.tell)(text));
         // A card's clock may differ from the system's: its time is unknown until its first frame.

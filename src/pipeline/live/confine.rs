@@ -21,7 +21,7 @@ const READ_ALWAYS: [&str; 5] =
 /// sockets are open, no thread has started, no file has been written.
 pub(super) fn confine(
     run: &LiveRun,
-    sockets: Vec<RawFd>,
+    (sockets, words): (Vec<RawFd>, Option<(RawFd, usize)>),
     spools: Vec<PathBuf>,
 ) -> Result<(), Error> {
     let live = &run.live;
@@ -45,7 +45,7 @@ pub(super) fn confine(
     let mut write = written(&live.plan)?;
     write.extend(spools);
     let (user, read) = (user.clone(), read.into_iter().collect());
-    let confinement = Confinement { user, read, write, sockets, ..Confinement::default() };
+    let confinement = Confinement { user, read, write, sockets, words, ..Confinement::default() };
     let steps = sandbox::enter(&confinement)?;
     let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
     (run.tell)(&format!("sandbox: {}", steps.join("; ")));

@@ -16,6 +16,7 @@ mod signals;
 mod space;
 mod terminal;
 mod view;
+mod watchdog;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use crate::pipeline::live::capture_loop::Listener;
 use crate::pipeline::live::messages::Messages;
 use crate::pipeline::live::signals::Signals;
 use crate::pipeline::live::view::{View, Words};
+use crate::pipeline::live::watchdog::Life;
 use crate::pipeline::monitor::{Monitor, Telling};
 use crate::pipeline::outputs::Ecs;
 use crate::pipeline::reader::Reader;
@@ -80,7 +82,9 @@ fn go(run: &LiveRun, words: Option<&Arc<Words>>) -> Result<Outcome, Vec<Error>> 
     let monitor = Monitor::start(live, &run.tell).map_err(|e| vec![e])?;
     let view = words.map(|words| View::start(live, words)).transpose();
     let mut view = view.map_err(|e| vec![e])?;
-    confine::confine(run, source.sockets(), spools).map_err(|e| vec![e])?;
+    let life = Life::open(live).map_err(|e| vec![e])?;
+    let sockets = (source.sockets(), life.words());
+    confine::confine(run, sockets, spools).map_err(|e| vec![e])?;
     // Threads start only here, so that they are confined as well.
     let messages = Messages::start(&run.tell);
     let messages = messages.map_err(|e| vec![Error::new("messages", e.to_string())])?;
@@ -119,13 +123,15 @@ fn go(run: &LiveRun, words: Option<&Arc<Words>>) -> Result<Outcome, Vec<Error>> 
     of_question.iter().for_each(|warning| (run.tell)(&format!("warning: {}", warning.text)));
     (run.tell)(&format!("listening on {}", live.interfaces.join(", ")));
     learned.iter().for_each(|text| (run.tell)(&format!("baselines: {text}")));
-    let listener = Listener::new(run, signals, post(0));
+    let listener = Listener::new(run, signals, (post(0), life.clone()));
     let telling = monitor
         .map(|monitor| monitor.tell(Arc::clone(&board), Arc::clone(&current), watched, &run.tell));
     let work = Work { workers, correlator, origin, outlets: &mut outlets };
+    let mut ending = None;
     let mut outcome = work.go(|| {
         let read = listener.run(reader, dispatcher);
         telling.iter().for_each(Telling::stops);
+        ending = Some(life.ends(&run.tell));
         read
     })?;
     // Those of sessions that the end has ended.
@@ -141,6 +147,7 @@ fn go(run: &LiveRun, words: Option<&Arc<Words>>) -> Result<Outcome, Vec<Error>> 
     drop(outlets);
     let delivered = delivery.finish().map_err(|e| vec![e]);
     telling.into_iter().for_each(Telling::finish);
+    drop(ending);
     delivered.map(|()| outcome)
 }
 

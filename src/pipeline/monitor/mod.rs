@@ -6,7 +6,8 @@
 //!
 //! The other process is this program again, started before privileges are dropped. It ends when
 //! its standard input does. It cannot be started again afterwards: the sandbox starts no program.
-//! Once it has ended, nobody tells the service manager's watchdog that the capture goes on.
+//! So signs of life for the service manager's watchdog come from the process that captures itself
+//! (`live/watchdog.rs`).
 
 #![allow(clippy::disallowed_methods, reason = "how old a report is, is no time of packets")]
 
@@ -184,7 +185,7 @@ impl Teller {
             };
             let page = self.pages.render(&self.board, &self.current, &state);
             // It waits here if nobody reads: for that it is a thread of its own.
-            Report { state, pulse, page }.write(&mut input)?;
+            Report { state, page }.write(&mut input)?;
             if self.ended.load(Ordering::Acquire) {
                 return input.flush();
             }

@@ -67,7 +67,7 @@ fn follow(
     notifier: Option<&Notifier>,
     latest: &Latest,
 ) -> io::Result<()> {
-    let mut before: Option<(State, u64)> = None;
+    let mut before: Option<State> = None;
     while let Some(report) = Report::read(input)? {
         if let Some(notifier) = notifier {
             let text = words(&report, before.as_ref());
@@ -75,25 +75,20 @@ fn follow(
                 notifier.say(&text);
             }
         }
-        before = Some((report.state.clone(), report.pulse));
+        before = Some(report.state.clone());
         *lock(latest) = Some((Instant::now(), report));
     }
     Ok(())
 }
 
-/// What the service manager is told. The watchdog hears from the loop that captures while it runs,
-/// and from whoever writes reports once it has ended.
-fn words(report: &Report, before: Option<&(State, u64)>) -> String {
+/// What the service manager is told. Signs of life for its watchdog are not ours to give.
+fn words(report: &Report, before: Option<&State>) -> String {
     let mut lines = Vec::new();
-    let is_stopping = report.state == State::Stopping;
     if before.is_none() {
         lines.push("READY=1".to_owned());
     }
-    if is_stopping || before.is_some_and(|(_, pulse)| *pulse != report.pulse) {
-        lines.push("WATCHDOG=1".to_owned());
-    }
-    if before.is_none_or(|(state, _)| *state != report.state) {
-        if is_stopping {
+    if before != Some(&report.state) {
+        if report.state == State::Stopping {
             lines.push("STOPPING=1".to_owned());
         }
         lines.push(format!("STATUS={}", status(&report.state)));
@@ -134,8 +129,8 @@ fn answer(path: &str, latest: &Latest) -> Answer {
 mod tests {
     use super::*;
 
-    fn report(state: State, pulse: u64) -> Report {
-        Report { state, pulse, page: "a 1\n".to_owned() }
+    fn report(state: State) -> Report {
+        Report { state, page: "a 1\n".to_owned() }
     }
 
     #[test]
@@ -143,24 +138,22 @@ mod tests {
         let latest = Latest::default();
         let code = |path: &str| answer(path, &latest).status[..3].to_owned();
         assert_eq!([code("/healthz"), code("/metrics"), code("/x")], ["503", "503", "404"]);
-        *lock(&latest) = Some((Instant::now(), report(State::Waiting("no".into()), 1)));
+        *lock(&latest) = Some((Instant::now(), report(State::Waiting("no".into()))));
         assert_eq!([code("/healthz"), code("/metrics"), code("/readyz")], ["200", "200", "503"]);
-        *lock(&latest) = Some((Instant::now(), report(State::Ready, 1)));
+        *lock(&latest) = Some((Instant::now(), report(State::Ready)));
         assert_eq!(code("/readyz"), "200");
         let old = Instant::now().checked_sub(FRESH + Duration::from_secs(1)).unwrap();
-        *lock(&latest) = Some((old, report(State::Ready, 1)));
+        *lock(&latest) = Some((old, report(State::Ready)));
         assert_eq!([code("/healthz"), code("/metrics"), code("/readyz")], ["503"; 3]);
     }
 
     #[test]
-    fn the_watchdog_hears_nothing_while_capturing_stands_still() {
-        let ready = report(State::Ready, 5);
-        assert!(words(&ready, None).starts_with("READY=1\nSTATUS="));
-        assert_eq!(words(&ready, Some(&(State::Ready, 4))), "WATCHDOG=1");
-        assert_eq!(words(&ready, Some(&(State::Ready, 5))), "");
-        let stopping = report(State::Stopping, 5);
-        let told = words(&stopping, Some(&(State::Ready, 5)));
-        assert_eq!(told, "WATCHDOG=1\nSTOPPING=1\nSTATUS=stopping");
-        assert_eq!(words(&stopping, Some(&(State::Stopping, 5))), "WATCHDOG=1");
+    fn the_service_manager_hears_of_changes_only() {
+        let ready = report(State::Ready);
+        assert_eq!(words(&ready, None), "READY=1\nSTATUS=capturing");
+        assert_eq!(words(&ready, Some(&State::Ready)), "");
+        let stopping = report(State::Stopping);
+        assert_eq!(words(&stopping, Some(&State::Ready)), "STOPPING=1\nSTATUS=stopping");
+        assert_eq!(words(&stopping, Some(&State::Stopping)), "");
     }
 }
