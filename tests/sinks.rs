@@ -30,6 +30,8 @@ mod nats;
 mod net;
 #[path = "sinks/run.rs"]
 mod run;
+#[path = "sinks/secrets.rs"]
+mod secrets;
 #[path = "sinks/syslog.rs"]
 mod syslog;
 

@@ -12,6 +12,7 @@ use crate::model::escape::escaped;
 use crate::model::units;
 use crate::pipeline::Progress;
 use crate::results::Results;
+use crate::sandbox;
 
 /// Arguments of `bundle`.
 #[derive(Debug, clap::Args)]
@@ -62,6 +63,9 @@ pub(super) fn write(args: &BundleArgs) -> CommandResult {
         carve: Options { captures: args.captures.clone(), verify: args.verify },
         key: args.key.clone(),
     };
+    if request.key.is_some() {
+        sandbox::forbid_cores().map_err(|e| vec![e])?;
+    }
     let mut bar = Bar::new(args.quiet);
     let out = &args.output;
     let made = bundle::bundle(&results, &request, out, &mut |done, all| bar.tick(done, all));

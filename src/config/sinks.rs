@@ -3,6 +3,7 @@
 //! Owns: the keys of a sink, which of them each type takes. In: TOML. Out: a [`SinkPlan`], or every
 //! error in it. Never: a secret in the file: keys name files.
 
+mod credentials;
 mod files;
 mod queues;
 
@@ -95,6 +96,7 @@ impl SinkKeys {
             let help = "give 1 to 64 letters, digits, hyphens, underscores or points";
             faults.add("name", "it names files and stands in messages", help);
         }
+        self.credentials(&mut faults);
         let form = self.form(&mut faults);
         let kinds = self.kinds(form, &mut faults);
         let level = self.level(&mut faults);

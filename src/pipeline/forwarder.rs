@@ -23,6 +23,7 @@ use crate::formats;
 use crate::forward::{self, Failure, Message, Refused, Target};
 use crate::model::sink::SinkPlan;
 use crate::model::{Error, Form};
+use crate::sandbox;
 use crate::sinks::Tell;
 use crate::sinks::spool::{Batch, Lane, Reader};
 
@@ -62,6 +63,7 @@ impl Job {
 
 /// The target of a sink; errors name its line in the configuration.
 pub fn target(plan: &SinkPlan, sensor: &str) -> Result<Box<dyn Target>, Error> {
+    sandbox::forbid_cores()?;
     forward::open(&plan.to, sensor).map_err(|error| {
         let what = format!("sink {}: {}", plan.name, error.what);
         let named = Error::new(what, error.cause).at(&plan.place.0, plan.place.1);

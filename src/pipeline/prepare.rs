@@ -20,6 +20,7 @@ use crate::enrich::{EnrichData, EnrichOptions, Nat64, Prefix, parse_place};
 use crate::model::{Error, Nanos};
 use crate::pipeline::decap_config::{self, Off};
 use crate::pipeline::delivery;
+use crate::sandbox;
 
 const DAY_S: u64 = 86_400;
 
@@ -205,6 +206,9 @@ fn load_enrich(plan: &Plan) -> Result<EnrichData, Vec<Error>> {
         sensor,
         nat64,
     };
+    if options.pseudonymise.is_some() {
+        errors.extend(sandbox::forbid_cores().err());
+    }
     match EnrichData::load(&options) {
         Ok(data) if errors.is_empty() => Ok(data),
         Ok(_) => Err(errors),

@@ -6,11 +6,13 @@
 //! Call it after the sockets are open and before any thread starts: user, capabilities, Landlock
 //! and seccomp are properties of threads, and new threads inherit them.
 
+mod cores;
 mod paths;
 mod privilege;
 mod sockets;
 mod syscalls;
 
+pub use cores::forbid_cores;
 pub use privilege::Obstacle;
 
 use std::fmt;
@@ -83,6 +85,8 @@ pub fn enter(confinement: &Confinement) -> Result<Vec<Step>, Error> {
     // First: afterwards the descriptor table may belong to another user.
     let (sockets, complete) = sockets::open_sockets(&confinement.known_sockets());
     let user = privilege::become_user(confinement)?;
+    // Behind the change of user, which may undo it (prctl(2), PR_SET_DUMPABLE).
+    cores::forbid_cores()?;
     let capabilities = privilege::drop_capabilities()?;
     let landlock = paths::confine(confinement)?;
     let mut steps = vec![

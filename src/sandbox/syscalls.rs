@@ -217,7 +217,8 @@ fn rules(sockets: &[RawFd], process: u32) -> Built<Rules> {
     add(libc::SYS_setsockopt, any(OPTIONS.into_iter().map(option)))?;
     add(libc::SYS_ioctl, any(REQUESTS.into_iter().map(|request| vec![equal(1, request)])))?;
     add(libc::SYS_fcntl, any(CONTROLS.into_iter().map(|what| vec![equal(1, word(what))])))?;
-    add(libc::SYS_prctl, any([vec![equal(0, word(libc::PR_SET_NAME))]]))?;
+    let calls = [libc::PR_SET_NAME, libc::PR_GET_DUMPABLE];
+    add(libc::SYS_prctl, any(calls.map(|call| vec![equal(0, word(call))])))?;
     add(libc::SYS_clone, any([vec![masked(0, THREAD | NAMESPACES, THREAD)]]))?;
     // No memory becomes executable that was not at process start.
     for call in [libc::SYS_mmap, libc::SYS_mprotect] {

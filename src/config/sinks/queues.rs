@@ -44,7 +44,10 @@ impl SinkKeys {
         let topic = self.name("topic", self.topic.clone(), faults);
         self.topic = None;
         let mechanism = self.mechanism(faults);
+        // A token would be left over, and is refused.
+        let token_file = self.token_file.take();
         let Login { user, .. } = self.login("", faults);
+        self.token_file = token_file;
         let url = self.url.take().unwrap_or_default();
         let (scheme, rest) = url.split_once("://").unwrap_or_default();
         let is_tls = scheme == "kafka+tls";

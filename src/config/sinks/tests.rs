@@ -103,6 +103,7 @@ fn message_queues_have_defaults_and_keep_passwords_off_the_wire() {
         ("nats", "nats://", ""),
         ("nats", "nats://n", "topic = \"x\""),
         ("kafka", "kafka://k", "topic = \"a b\""),
+        ("kafka", "kafka://k", "token_file = \"t\""),
     ] {
         assert_eq!(sink(kind, url, more).unwrap_err().len(), 1, "{kind} {url} {more}");
     }
