@@ -3,7 +3,8 @@
 # system's package manager: a C compiler (for zstd and ring), the libpcap headers; for tests ip, ps, setpriv, jq
 # and tmux.
 # Prints what it does. Without the tools for tests, the tests that use them are skipped by name.
-# With --receivers also rsyslog and nats-server (Debian and its relatives): daemons that nobody wants on a desk unasked.
+# With --receivers also rsyslog, nats-server, Prometheus, Alertmanager and VictoriaMetrics (Debian and its
+# relatives): daemons that nobody wants on a desk unasked.
 set -eu
 
 receivers=""
@@ -32,7 +33,7 @@ fi
 
 have_receivers() {
     [ -n "$receivers" ] && command -v apt-get >/dev/null 2>&1 || return 0
-    for program in rsyslogd nats-server; do
+    for program in rsyslogd nats-server prometheus prometheus-alertmanager victoria-metrics; do
         command -v "$program" >/dev/null 2>&1 || return 1
     done
 }
@@ -58,9 +59,11 @@ if command -v apt-get >/dev/null 2>&1; then
     $as_root apt-get update -qq
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
         gcc libc6-dev libpcap-dev iproute2 procps util-linux jq tmux >/dev/null
-    [ -z "$receivers" ] || $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-        openssl rsyslog rsyslog-gnutls nats-server >/dev/null ||
-        echo "longhaul: not all receivers can be had here; the tests that use them will be skipped." >&2
+    # One that cannot be had keeps no other away. syslog-ng conflicts with rsyslog: its test runs where it is there.
+    for package in ${receivers:+openssl rsyslog-gnutls nats-server prometheus prometheus-alertmanager victoria-metrics}; do
+        $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" >/dev/null ||
+            echo "longhaul: $package cannot be had here; the tests that use it will be skipped." >&2
+    done
 elif command -v dnf >/dev/null 2>&1; then
     $as_root dnf install -y -q gcc glibc-devel libpcap-devel iproute procps-ng util-linux jq tmux
 elif command -v pacman >/dev/null 2>&1; then

@@ -14,6 +14,8 @@
 
 #[path = "live/net.rs"]
 mod net;
+#[path = "metrics/servers.rs"]
+mod servers;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
