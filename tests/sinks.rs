@@ -353,6 +353,27 @@ fn finished_files_are_compressed_and_what_a_crash_left_too() {
     assert_all(&want, ids);
 }
 
+#[test]
+fn a_finished_file_that_cannot_be_compressed_keeps_no_line_back() {
+    let site = Site::new();
+    let path = site.text("lines.log");
+    site.config(&format!(
+        "[[sink]]\nname = \"lines\"\ntype = \"file\"\npath = \"{path}\"\nrotate = \"40kB\"\n\
+         keep = 1\nzstd = true\nkinds = [\"session\"]\n"
+    ));
+    fs::write(site.path("lines.log.1"), "{\"event\":{\"id\":\"left\"}}\n").unwrap();
+    // Where the compressed file would be made is a directory.
+    fs::create_dir(site.path("lines.log.1.zst.part")).unwrap();
+    let (code, said) = site.read(&[]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(said.matches("lines.log.1: not compressed: ").count(), 1, "{said}");
+    let (last, before) = (ids_of(&site.path("lines.log")), ids_of(&site.path("lines.log.1")));
+    let (got, want) = (counted(last.into_iter().chain(before)), site.ids(&["sessions"]));
+    assert!(got.values().all(|times| *times == 1), "none was sent again");
+    assert!(got.keys().all(|id| want.contains(id)) && !got.is_empty(), "{got:?}");
+    assert!(!said.contains("tried again"), "{said}");
+}
+
 #[cfg(feature = "nats")]
 #[test]
 fn jetstream_stores_every_event_once_though_the_server_is_killed() {
@@ -455,6 +476,16 @@ fn rsyslog_takes_everything_over_tls() {
     site.config(trusted.split("ca = ").next().unwrap());
     let (_, said) = site.read(&["--drain", "2s"]);
     assert!(said.contains("invalid peer certificate"), "{said}");
+}
+
+#[test]
+fn syslog_ng_takes_everything_with_the_configuration_that_is_shipped() {
+    let Some(server) = syslog::SyslogNg::start() else { return };
+    let site = Site::new();
+    site.config(&server.sink("kinds = [\"session\", \"alert\", \"incident\"]\n"));
+    let (code, said) = site.read(&[]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_all(&site.ids(&["sessions", "alerts", "incidents"]), server.ids());
 }
 
 #[test]

@@ -28,6 +28,8 @@ pub(super) struct FileTarget {
     file: Option<(File, u64)>,
     sent: u64,
     synced: (Duration, u64),
+    /// Why a finished file stays as it is.
+    remark: Option<String>,
 }
 
 impl FileTarget {
@@ -38,7 +40,7 @@ impl FileTarget {
     ) -> FileTarget {
         let synced = (Duration::ZERO, 0);
         let path = path.to_path_buf();
-        FileTarget { path, rotate, keep, zstd, sync, file: None, sent: 0, synced }
+        FileTarget { path, rotate, keep, zstd, sync, file: None, sent: 0, synced, remark: None }
     }
 
     fn fail(&mut self, cause: &io::Error) -> Failure {
@@ -62,7 +64,13 @@ impl FileTarget {
             }
         }
         // Including what a process that was killed has left.
-        (1..=self.keep).filter(|_| self.zstd).try_for_each(|n| self.pack(n))?;
+        for number in (1..=self.keep).filter(|_| self.zstd) {
+            // It is tried again with the next file: lines do not wait for it.
+            if let Err(cause) = self.pack(number) {
+                let plain = self.finished(number, false);
+                self.remark = Some(format!("{}: not compressed: {cause}", plain.display()));
+            }
+        }
         let mut options = File::options();
         options.append(true).create(true).mode(FILE_MODE);
         let mut file = options.open(&self.path)?;
@@ -117,13 +125,13 @@ impl FileTarget {
         };
         let mut part = packed.clone().into_os_string();
         part.push(".part");
-        let mut options = File::options();
-        options.write(true).create(true).truncate(true).mode(FILE_MODE);
-        let mut encoder = zstd::Encoder::new(options.open(&part)?, ZSTD_LEVEL)?;
-        io::copy(&mut input, &mut encoder)?;
-        encoder.finish()?.sync_data()?;
-        fs::rename(&part, &packed)?;
-        fs::remove_file(&plain)
+        let part = PathBuf::from(part);
+        let done = compress(&mut input, &part).and_then(|()| fs::rename(&part, &packed));
+        if done.is_err() {
+            // Half of it only takes room.
+            let _ = fs::remove_file(&part);
+        }
+        done.and_then(|()| fs::remove_file(&plain))
     }
 
     fn write(&mut self, messages: &[Message<'_>]) -> io::Result<()> {
@@ -137,6 +145,15 @@ impl FileTarget {
         self.file = Some((file, bytes + lines.len() as u64));
         Ok(())
     }
+}
+
+/// Writes a file compressed, and to disk.
+fn compress(input: &mut File, to: &Path) -> io::Result<()> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true).mode(FILE_MODE);
+    let mut encoder = zstd::Encoder::new(options.open(to)?, ZSTD_LEVEL)?;
+    io::copy(input, &mut encoder)?;
+    encoder.finish()?.sync_data()
 }
 
 /// Ends a line that a process which was killed has begun.
@@ -181,6 +198,10 @@ impl Target for FileTarget {
         synced.map_err(|cause| self.fail(&cause))?;
         self.synced.1 = self.sent;
         Ok(())
+    }
+
+    fn remark(&mut self) -> Option<String> {
+        self.remark.take()
     }
 }
 

@@ -74,6 +74,11 @@ pub trait Target: Send {
     /// How many messages it certainly has, of those sent since it was opened or a failure.
     fn confirmed(&mut self, now: Duration) -> Result<u64, Failure>;
 
+    /// What went wrong since the last call and keeps no message from the receiver.
+    fn remark(&mut self) -> Option<String> {
+        None
+    }
+
     /// Nothing more is sent: what can be waited for is confirmed by now.
     fn finish(&mut self) -> Result<(), Failure> {
         Ok(())

@@ -136,6 +136,8 @@ struct Forwarder<'a> {
     /// Those of them that are in `delivered`.
     counted: u64,
     delivered: Delivered,
+    /// What the target remarked last.
+    remarked: Option<String>,
     /// Since when it fails, why it did last, and the next wait.
     failing: Option<(Instant, String)>,
     wait: Duration,
@@ -153,6 +155,7 @@ impl<'a> Forwarder<'a> {
             confirmed: 0,
             counted: 0,
             delivered,
+            remarked: None,
             failing: None,
             wait: WAIT.0,
         }
@@ -273,7 +276,17 @@ impl<'a> Forwarder<'a> {
             .filter_map(|one| Some(Refused { index: *places.get(one.index)?, cause: one.cause }));
         self.put_aside(batch, refused.chain(unreadable).collect());
         self.recovered();
+        self.remark();
         Ok(())
+    }
+
+    /// Says what the target remarks, once.
+    fn remark(&mut self) {
+        let remark = self.job.target.remark();
+        if remark.is_some() && remark != self.remarked {
+            remark.iter().for_each(|text| self.say(text));
+            self.remarked = remark;
+        }
     }
 
     fn acknowledge(&mut self) -> Result<(), Failure> {

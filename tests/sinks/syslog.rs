@@ -234,20 +234,82 @@ impl Rsyslog {
         )
     }
 
-    /// The ids of all lines that it wrote; waits until there are no more.
+    /// The ids of all lines that it wrote.
     pub fn ids(&self) -> Vec<String> {
-        let path = self.dir.path().join("lines");
-        let size = |path: &Path| fs::metadata(path).map_or(0, |meta| meta.len());
-        let mut before = u64::MAX;
-        while size(&path) != before {
-            before = size(&path);
-            thread::sleep(Duration::from_millis(500));
+        written(&self.dir.path().join("lines"))
+    }
+}
+
+/// The ids of all lines that a server wrote; waits until there are no more.
+fn written(path: &Path) -> Vec<String> {
+    let size = |path: &Path| fs::metadata(path).map_or(0, |meta| meta.len());
+    let mut before = u64::MAX;
+    while size(path) != before {
+        before = size(path);
+        thread::sleep(Duration::from_millis(500));
+    }
+    let text = fs::read_to_string(path).unwrap();
+    let id = |line: &str| {
+        let value: Value = serde_json::from_str(line.trim()).unwrap();
+        value["event"]["id"].as_str().unwrap().to_owned()
+    };
+    text.lines().map(id).collect()
+}
+
+/// syslog-ng with the configuration that is shipped.
+pub struct SyslogNg {
+    process: Child,
+    dir: tempfile::TempDir,
+    port: u16,
+}
+
+impl Drop for SyslogNg {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+impl SyslogNg {
+    pub fn start() -> Option<SyslogNg> {
+        if !run("syslog-ng", &["--version"]) {
+            println!("skipped: syslog-ng is not installed");
+            return None;
         }
-        let text = fs::read_to_string(path).unwrap();
-        let id = |line: &str| {
-            let value: Value = serde_json::from_str(line.trim()).unwrap();
-            value["event"]["id"].as_str().unwrap().to_owned()
-        };
-        text.lines().map(id).collect()
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name).display().to_string();
+        let port = Receiver::free_port();
+        let shipped = include_str!("../../deploy/receivers/syslog-ng.conf");
+        let config = shipped
+            .replace("0.0.0.0", "127.0.0.1")
+            .replace("port(601)", &format!("port({port})"))
+            .replace("/var/log/longhaul.ndjson", &at("lines"));
+        assert!(config.contains(&port.to_string()) && config.contains(&at("lines")), "{config}");
+        fs::write(at("c.conf"), config).unwrap();
+        let own = ["pid", "control", "persist"].map(at);
+        let process = Command::new("syslog-ng")
+            .args(["-F", "--no-caps", "-f", &at("c.conf"), "-p", &own[0], "-c", &own[1]])
+            .args(["-R", &own[2]])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let server = SyslogNg { process, dir, port };
+        let until = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(Instant::now() < until, "syslog-ng listens");
+            thread::sleep(Duration::from_millis(50));
+        }
+        Some(server)
+    }
+
+    pub fn sink(&self, more: &str) -> String {
+        let url = format!("tcp://127.0.0.1:{}", self.port);
+        format!("[[sink]]\nname = \"ng\"\ntype = \"syslog\"\nurl = \"{url}\"\n{more}")
+    }
+
+    /// The ids of all lines that it wrote.
+    pub fn ids(&self) -> Vec<String> {
+        written(&self.dir.path().join("lines"))
     }
 }
