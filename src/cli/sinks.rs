@@ -16,7 +16,7 @@ use crate::model::sink::SinkPlan;
 use crate::model::{Error, EventKind, Level};
 use crate::pipeline::delivery::spool_dir;
 use crate::pipeline::forwarder::{self, Delivered, Job, Until};
-use crate::pipeline::shipment;
+use crate::pipeline::shipment::Shipment;
 use crate::sandbox::{self, Confinement};
 use crate::sinks::Tell;
 
@@ -95,11 +95,12 @@ pub(super) fn run(command: &SinksCommand) -> CommandResult {
         }
         SinksCommand::Send { run, common } => {
             let (plan, drain) = common.plan()?;
-            let temporary = shipment::write(run, &plan)?;
+            let mut shipment = Shipment::open(run, &plan)?;
             let all: Vec<&SinkPlan> = plan.sinks.iter().collect();
-            let jobs = jobs(&all, temporary.path(), &plan.sensor)?;
-            let result = send(jobs, drain);
-            show(&result, &common.config)
+            let jobs = jobs(&all, shipment.temporary(), &plan.sensor)?;
+            let (written, delivered) = ship(&mut shipment, jobs, drain);
+            let shown = show(&delivered, &common.config);
+            written.and(shown)
         }
         SinksCommand::Forward { common, temporary, user } => {
             forward(common, temporary.as_deref(), user.as_deref())
@@ -186,6 +187,33 @@ fn tell() -> Tell {
 /// Sends all that is in the spools.
 fn send(jobs: Vec<Job>, drain: Duration) -> Vec<Delivered> {
     forwarder::run(jobs, &Until { ended: &AtomicBool::new(true), drain }, &tell())
+}
+
+/// Writes a result to the spools, and sends it meanwhile.
+fn ship(
+    shipment: &mut Shipment,
+    jobs: Vec<Job>,
+    drain: Duration,
+) -> (Result<(), Vec<Error>>, Vec<Delivered>) {
+    let ended = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            let _ended = AtEnd(&ended);
+            shipment.write()
+        });
+        let delivered = forwarder::run(jobs, &Until { ended: &ended, drain }, &tell());
+        let failed = |_| Err(vec![Error::new("result", "its reader failed")]);
+        (writing.join().unwrap_or_else(failed), delivered)
+    })
+}
+
+/// Says that something has ended, however it did.
+struct AtEnd<'a>(&'a AtomicBool);
+
+impl Drop for AtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 fn show(all: &[Delivered], config: &Path) -> CommandResult {

@@ -6,11 +6,13 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use memchr::memmem::Finder;
 use serde::Deserialize;
 
 use crate::config::Plan;
+use crate::model::sink::SinkPlan;
 use crate::model::{Error, EventKind, Level};
 use crate::pipeline::delivery::{spool_dir, temporary};
 use crate::sinks::spool::{Lane, Spool};
@@ -24,17 +26,17 @@ const FILES: [(&str, EventKind); 5] = [
     ("sessions.ndjson", EventKind::SessionEnd),
 ];
 
-/// The directory of spools that have no name; it goes with this.
-pub struct Shipment(Option<PathBuf>);
-
-impl Shipment {
-    /// Its path, if there is one.
-    pub fn path(&self) -> Option<&Path> {
-        self.0.as_deref()
-    }
+/// A result, and the spools of the sinks.
+pub struct Shipment {
+    run: PathBuf,
+    spools: Vec<(SinkPlan, Spool)>,
+    temporary: Temporary,
 }
 
-impl Drop for Shipment {
+/// The directory of spools that have no name; it goes with this.
+struct Temporary(Option<PathBuf>);
+
+impl Drop for Temporary {
     fn drop(&mut self) {
         if let Some(dir) = &self.0 {
             // Whatever is left was reported as not confirmed.
@@ -69,27 +71,57 @@ struct Own {
     update: Option<u64>,
 }
 
-/// Writes a result to the spools of the sinks.
-pub fn write(run: &Path, plan: &Plan) -> Result<Shipment, Vec<Error>> {
-    if !run.join("run.json").is_file() {
-        let error = Error::new(format!("result {}", run.display()), "there is no run.json");
-        return Err(vec![error.help("give the directory that --out made, of a run that finished")]);
+impl Shipment {
+    /// Opens the spools: from then on they can be read.
+    pub fn open(run: &Path, plan: &Plan) -> Result<Shipment, Vec<Error>> {
+        if !run.join("run.json").is_file() {
+            let error = Error::new(format!("result {}", run.display()), "there is no run.json");
+            let help = "give the directory that --out made, of a run that finished";
+            return Err(vec![error.help(help)]);
+        }
+        let unnamed = plan.sinks.iter().any(|sink| sink.spool.is_none());
+        let made = Temporary(unnamed.then(temporary).transpose().map_err(|e| vec![e])?);
+        let mut spools = Vec::new();
+        for sink in &plan.sinks {
+            let Some(dir) = spool_dir(sink, made.0.as_deref()) else { continue };
+            let spool = Spool::open(&dir, u64::MAX).map_err(|e| vec![e])?;
+            spools.push((sink.clone(), spool));
+        }
+        Ok(Shipment { run: run.to_path_buf(), spools, temporary: made })
     }
-    let unnamed = plan.sinks.iter().any(|sink| sink.spool.is_none());
-    let shipment = Shipment(unnamed.then(temporary).transpose().map_err(|e| vec![e])?);
-    for sink in &plan.sinks {
-        let Some(dir) = spool_dir(sink, shipment.path()) else { continue };
-        let mut spool = Spool::open(&dir, u64::MAX).map_err(|e| vec![e])?;
-        for (name, kind) in FILES {
-            let is_session = kind == EventKind::SessionEnd;
-            let takes = |kind| sink.kinds.contains(&kind);
-            if takes(kind) || is_session && takes(EventKind::SessionUpdate) {
-                let path = run.join(name);
-                copy(&path, kind, &sink.kinds, sink.level, &mut spool).map_err(|e| vec![e])?;
-            }
+
+    /// The directory of spools that have no name, if there is one.
+    pub fn temporary(&self) -> Option<&Path> {
+        self.temporary.0.as_deref()
+    }
+
+    /// Writes the result to the spools of all sinks at once.
+    pub fn write(&mut self) -> Result<(), Vec<Error>> {
+        let run = self.run.as_path();
+        let written: Vec<Result<(), Error>> = thread::scope(|scope| {
+            let start = |(sink, spool)| scope.spawn(move || write(run, sink, spool));
+            let started: Vec<_> =
+                self.spools.iter_mut().map(|(sink, spool)| start((&*sink, spool))).collect();
+            let ended = |thread: thread::ScopedJoinHandle<'_, Result<(), Error>>| {
+                thread.join().unwrap_or_else(|_| Err(Error::new("result", "its reader failed")))
+            };
+            started.into_iter().map(ended).collect()
+        });
+        let errors: Vec<Error> = written.into_iter().filter_map(Result::err).collect();
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+}
+
+/// Writes what a sink takes of a result to its spool.
+fn write(run: &Path, sink: &SinkPlan, spool: &mut Spool) -> Result<(), Error> {
+    for (name, kind) in FILES {
+        let takes = |kind| sink.kinds.contains(&kind);
+        let is_session = kind == EventKind::SessionEnd;
+        if takes(kind) || is_session && takes(EventKind::SessionUpdate) {
+            copy(&run.join(name), kind, &sink.kinds, sink.level, spool)?;
         }
     }
-    Ok(shipment)
+    Ok(())
 }
 
 fn copy(
