@@ -16,6 +16,8 @@
 #[cfg(feature = "kafka")]
 mod common;
 mod craft;
+#[path = "sinks/documented.rs"]
+mod documented;
 #[path = "sinks/http.rs"]
 mod http;
 #[cfg(feature = "kafka")]

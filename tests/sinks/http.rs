@@ -32,6 +32,7 @@ struct State {
     headers: String,
     refused: Option<String>,
     requests: u64,
+    template: Value,
 }
 
 /// The server. It lives as long as the test.
@@ -62,6 +63,10 @@ impl Server {
         Server { port, state }
     }
 
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
@@ -78,6 +83,11 @@ impl Server {
 
     pub fn ids(&self) -> Vec<String> {
         self.documents().into_keys().collect()
+    }
+
+    /// The index template that was installed.
+    pub fn template(&self) -> Value {
+        self.state.lock().unwrap().template.clone()
     }
 
     /// Events that came again.
@@ -163,6 +173,10 @@ fn answer(request: &Request, state: &mut State) -> Option<(u16, String)> {
             }
             state.requests += 1;
             json!({ "text": "Success", "code": 0, "ackId": state.requests }).to_string()
+        }
+        "/_index_template/longhaul" => {
+            state.template = serde_json::from_str(&request.body).unwrap();
+            String::new()
         }
         _ => {
             for line in request.body.lines() {

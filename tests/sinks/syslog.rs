@@ -241,7 +241,7 @@ impl Rsyslog {
 }
 
 /// The ids of all lines that a server wrote; waits until there are no more.
-fn written(path: &Path) -> Vec<String> {
+pub fn written(path: &Path) -> Vec<String> {
     let size = |path: &Path| fs::metadata(path).map_or(0, |meta| meta.len());
     let mut before = u64::MAX;
     while size(path) != before {
