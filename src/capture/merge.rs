@@ -123,6 +123,7 @@ impl MergedSource {
             bytes_total: specs.iter().map(InputSpec::size).fold(0, u64::saturating_add),
         };
         let keep = specs.len() <= KEEP_OPEN.min(merged.options.max_open);
+        let keep = keep && merged.options.cut.is_none();
         let pool = if keep { Arc::clone(pool) } else { BlockPool::new(PROBE_BYTES, 1) };
         let mut probing = Probing { keep, pool, found: Vec::with_capacity(specs.len()) };
         for spec in specs {
@@ -209,6 +210,9 @@ impl MergedSource {
 
     fn admit(&mut self, file: u16, mut input: Probed) {
         let key = (input.first.time, file);
+        if let Some(cut) = &self.options.cut {
+            cut.admit(file, input.first.time);
+        }
         match &mut input.source {
             Some(source) => {
                 source.set_file(file);
@@ -272,6 +276,9 @@ impl MergedSource {
             match self.closed.front() {
                 Some((first, file)) if (*first, *file) < due || self.heads.is_empty() => {
                     let (first, file) = (*first, *file);
+                    if self.ends_before(file) {
+                        return;
+                    }
                     self.closed.pop_front();
                     if !self.open_file(file) {
                         // It is opened when another file is closed.
@@ -283,6 +290,12 @@ impl MergedSource {
                 _ => return,
             }
         }
+    }
+
+    /// Whether the set of files ends before this one.
+    fn ends_before(&self, file: u16) -> bool {
+        let cut = self.options.cut.as_ref().filter(|_| self.open == 0);
+        cut.is_some_and(|cut| cut.ends_before(file, self.bytes_done))
     }
 
     /// Opens a closed file, or reports why not. False if no descriptor or memory is available and
@@ -380,6 +393,10 @@ impl MergedSource {
     pub fn finish(mut self) -> Vec<FileReport> {
         for file in (0..=u16::MAX).take(self.inputs.len()) {
             self.close(file);
+        }
+        if self.options.cut.as_ref().is_some_and(|cut| cut.next().is_some()) {
+            // They are the next set's.
+            self.closed.clear();
         }
         while let Some((_, file)) = self.closed.pop_front() {
             // No other file is open, so it is either opened or reported.

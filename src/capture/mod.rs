@@ -8,6 +8,7 @@
 pub mod block;
 mod bz2;
 mod chronology;
+pub mod cut;
 mod drops;
 pub mod filter;
 mod gz;
@@ -40,6 +41,7 @@ mod testkit;
 mod tests;
 
 pub use block::{Block, BlockPool};
+pub use cut::Cut;
 pub use drops::Drops;
 pub use inputs::{InputSpec, Listing, MAX_FILES, expand_inputs, list_inputs};
 pub use interrupt::Interrupt;
@@ -49,6 +51,8 @@ pub use report::{FileReport, Verdict};
 pub use source::{FileSource, FrameMeta};
 pub use stored::HashPolicy;
 pub use windows::Windows;
+
+use std::sync::Arc;
 
 /// How inputs are read.
 #[derive(Clone, Debug)]
@@ -64,6 +68,16 @@ pub struct ReadOptions {
     pub windows: Windows,
     /// Stops reading early.
     pub interrupt: Interrupt,
+    /// Where this set of the files ends, if they are read in sets.
+    pub cut: Option<Arc<Cut>>,
+}
+
+impl ReadOptions {
+    /// The same for one of several sets of files.
+    #[must_use]
+    pub fn with_cut(self, cut: Option<Arc<Cut>>) -> ReadOptions {
+        ReadOptions { cut, ..self }
+    }
 }
 
 impl Default for ReadOptions {
@@ -74,6 +88,7 @@ impl Default for ReadOptions {
             max_ratio: u64::MAX,
             windows: Windows::default(),
             interrupt: Interrupt::default(),
+            cut: None,
         }
     }
 }

@@ -72,6 +72,11 @@ pub fn carve_all(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Vec<Result<Carved, Error>>, Vec<Error>> {
     let one = |error: Error| vec![error];
+    let of_set = match orders {
+        [(id, _)] => set_of(results, id).map_err(one)?,
+        _ => None,
+    };
+    let results = of_set.as_ref().unwrap_or(results);
     let run = only_run(results).map_err(one)?;
     let inputs = captures::inputs(&run);
     let shape = captures::Shape::of(&run, options.verify)?;
@@ -151,6 +156,21 @@ fn none_found(id: &str) -> Error {
         .help("read the captures again with this version, and take the id from that result")
 }
 
+/// Of the sets of a run over files, the last one that has an event.
+fn set_of(results: &Results, id: &str) -> Result<Option<Results>, Error> {
+    let runs = results.runs()?;
+    if runs.len() < 2 || runs.iter().all(|run| run.objects("inputs").is_empty()) {
+        return Ok(None);
+    }
+    for dir in results.dirs().iter().rev() {
+        let set = Results::open(dir)?;
+        if find::find(&set, id).is_ok() {
+            return Ok(Some(set));
+        }
+    }
+    Ok(None)
+}
+
 /// The description of the run that the results are of.
 fn only_run(results: &Results) -> Result<Flat, Error> {
     let mut runs = results.runs()?;
@@ -162,6 +182,10 @@ fn only_run(results: &Results) -> Result<Flat, Error> {
             Err(refuse("the run watched interfaces, of which no packets are kept"))
         }
         (Some(run), 0) => Ok(run),
+        (Some(run), _) if !run.objects("inputs").is_empty() => {
+            Err(Error::new("results", "these are several sets of one run")
+                .help("name one of them: RUN/set-00001"))
+        }
         _ => Err(refuse("these are the sets of a live run, of which no packets are kept")),
     }
 }

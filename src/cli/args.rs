@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::config::live::parse_seconds;
+use crate::config::live::{parse_bytes, parse_seconds};
 use crate::config::memory::parse_memory;
 use crate::config::updates::parse_updates;
 use crate::config::{
@@ -27,6 +27,15 @@ pub(super) struct ReadArgs {
     /// A file of --follow is read once it was not written to for so long [default: 60s]
     #[arg(long, value_name = "TIME", requires = "follow")]
     settle: Option<String>,
+    /// Read in sets, each with results of its own below the directory that --out names; after a
+    /// kill the same command goes on behind the last set that is finished
+    #[arg(long, requires = "out", conflicts_with_all = ["follow", "force", "json", "sessions",
+        "state"])]
+    pub(super) resume: bool,
+    /// Stored bytes of a set: it ends where a file begins after all before it have ended
+    /// [default: 16GiB]
+    #[arg(long, value_name = "SIZE", requires = "resume")]
+    set_size: Option<String>,
     /// Which inputs were captured at the same point
     #[arg(long, value_name = "dir|file", value_parser = ["dir", "file"])]
     point_by: Option<String>,
@@ -167,6 +176,9 @@ pub(super) struct RunArgs {
     quiet: bool,
 }
 
+/// A set that is read in a minute or two.
+const SET_BYTES: u64 = 16 << 30;
+
 /// Tools that capture write at least once a minute, where there is anything to write.
 const SETTLE_S: u64 = 60;
 
@@ -187,6 +199,16 @@ impl ReadArgs {
             }
         }
         plan.inputs.clone_from(&self.paths);
+        match self.set_size.as_deref().map(|word| (word, parse_bytes(word))) {
+            Some((word, None)) => {
+                let error = Error::new("--set-size", format!("`{word}` is no size"));
+                errors.push(error.help("give a size such as 512MiB or 16GiB"));
+            }
+            size => {
+                let bytes = size.and_then(|(_, bytes)| bytes).unwrap_or(SET_BYTES);
+                plan.set_bytes = self.resume.then_some(bytes);
+            }
+        }
         if let Some(dir) = &self.follow {
             let given = self.settle.as_deref().map_or(Some(SETTLE_S), parse_seconds);
             let settle = Duration::from_secs(given.unwrap_or(SETTLE_S));

@@ -9,7 +9,9 @@ use crate::cli::progress::Bar;
 use crate::cli::report::Wanted;
 use crate::cli::{self, ALERTS, CommandResult, RAN};
 use crate::config::{Output, Plan};
-use crate::pipeline::{self, Outcome, state};
+use crate::model::units;
+use crate::pipeline::in_sets::InSets;
+use crate::pipeline::{self, Interrupt, Outcome, state};
 use crate::report::summary::{InputTotals, Summary};
 use crate::report::terminal::{self, Style};
 use crate::report::{duplicates, spans};
@@ -30,6 +32,9 @@ pub(super) fn run(args: &ReadArgs, style: Style) -> CommandResult {
     let wanted = args.report.as_deref().map(|target| Wanted::new(target, &mut plan)).transpose();
     let wanted = wanted.map_err(|e| vec![e])?;
     let interrupt = pipeline::interrupts::install(signalled(&plan)).map_err(|e| vec![e])?;
+    if let Some(bytes) = plan.set_bytes {
+        return in_sets(args, (&plan, bytes), &interrupt, wanted);
+    }
     let outcome = pipeline::run_until(&plan, &mut Bar::new(plan.quiet), &interrupt)?;
     if let Some(wanted) = wanted {
         wanted.write(plan.quiet).map_err(|e| vec![e])?;
@@ -39,22 +44,78 @@ pub(super) fn run(args: &ReadArgs, style: Style) -> CommandResult {
         convert::write(&[results], dir, plan.quiet).map_err(|e| vec![e])?;
     }
     cli::print_notes(&outcome.remarks);
-    let found = !outcome.alerts.is_empty() || !outcome.incidents.is_empty();
-    let alerted = plan.fail_on_alert && found;
+    let alerted = plan.fail_on_alert && is_found(&outcome);
     if !summary_shown {
-        let feeds = outcome.sessions.feeds().one_way();
-        let halves = feeds.map(|feed| ("mirror port".to_owned(), feed.sentence()));
-        let learning = outcome.learned.filter(|learned| learned.learning() && !plan.quiet);
-        let learning = learning.map(|l| ("baselines".to_owned(), state::sentence(&l)));
-        let warnings = outcome.warnings.iter().filter(|_| !plan.quiet);
-        let warnings = warnings.map(|warning| (warning.name.to_owned(), warning.text.clone()));
-        let all = problems(&outcome).into_iter().chain(warnings).chain(halves).chain(learning);
-        cli::print_warnings(&all.collect::<Vec<_>>());
+        say(&outcome, &plan);
     }
     if summary_shown {
         cli::print_as_is(&terminal::render(&summarise(outcome), style))?;
     }
     Ok(if alerted { ALERTS } else { RAN })
+}
+
+fn is_found(outcome: &Outcome) -> bool {
+    !outcome.alerts.is_empty() || !outcome.incidents.is_empty()
+}
+
+/// Says what a user must know where no summary does.
+fn say(outcome: &Outcome, plan: &Plan) {
+    let feeds = outcome.sessions.feeds().one_way();
+    let halves = feeds.map(|feed| ("mirror port".to_owned(), feed.sentence()));
+    let learning = outcome.learned.as_ref().filter(|learned| learned.learning() && !plan.quiet);
+    let learning = learning.map(|l| ("baselines".to_owned(), state::sentence(l)));
+    let warnings = outcome.warnings.iter().filter(|_| !plan.quiet);
+    let warnings = warnings.map(|warning| (warning.name.to_owned(), warning.text.clone()));
+    let all = problems(outcome).into_iter().chain(warnings).chain(halves).chain(learning);
+    cli::print_warnings(&all.collect::<Vec<_>>());
+}
+
+/// Reads in sets, or goes on with them.
+fn in_sets(
+    args: &ReadArgs,
+    (plan, bytes): (&Plan, u64),
+    interrupt: &Interrupt,
+    wanted: Option<Wanted>,
+) -> CommandResult {
+    let mut each = |outcome: &Outcome| {
+        cli::print_notes(&outcome.remarks);
+        say(outcome, plan);
+    };
+    let mut bar = Bar::new(plan.quiet);
+    let sets = pipeline::in_sets::run((plan, bytes), &mut bar, interrupt, &mut each)?;
+    if !plan.quiet {
+        cli::print_notes(&[sentence(&sets)]);
+    }
+    if sets.interrupted {
+        return Ok(RAN);
+    }
+    if let Some(wanted) = wanted {
+        wanted.write(plan.quiet).map_err(|e| vec![e])?;
+    }
+    let Output::Dir { path, .. } = &plan.output else { return Ok(RAN) };
+    let results = Results::open(path).map_err(|e| vec![e])?;
+    let is_found = ["alerts.ndjson", "incidents.ndjson"].iter().any(|name| {
+        let files = results.files(name);
+        files.iter().any(|file| std::fs::metadata(file).is_ok_and(|meta| meta.len() > 0))
+    });
+    if let Some(dir) = args.parquet() {
+        convert::write(&[results], dir, plan.quiet).map_err(|e| vec![e])?;
+    }
+    Ok(if plan.fail_on_alert && is_found { ALERTS } else { RAN })
+}
+
+/// What a run in sets has come to.
+fn sentence(sets: &InSets) -> String {
+    let found = match sets.found {
+        0 => String::new(),
+        n => format!("; {} were there", units::number_of(n as usize, "set")),
+    };
+    let written = units::number_of(sets.written as usize, "set");
+    match (sets.interrupted, sets.written) {
+        (true, _) => format!("{written} written{found}; the same command goes on behind them"),
+        (false, 0) => format!("nothing was left to read{found}"),
+        (false, _) => format!("{written} written{found}; all files are read"),
+    }
 }
 
 /// Says the message after the first signal.

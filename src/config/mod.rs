@@ -213,6 +213,8 @@ pub struct Plan {
     pub inputs: Vec<PathBuf>,
     /// A directory whose files are read as they come.
     pub follow: Option<Following>,
+    /// Read in sets of so many bytes, and go on behind those that are finished.
+    pub set_bytes: Option<u64>,
     /// A compiled-in capture, by name, instead of `inputs`.
     pub embedded: Option<(&'static str, &'static [u8])>,
     /// How inputs map to capture points.
@@ -312,6 +314,7 @@ impl Default for Plan {
         Plan {
             inputs: Vec::new(),
             follow: None,
+            set_bytes: None,
             embedded: None,
             point_by: PointBy::All,
             workers: 1,

@@ -179,6 +179,12 @@ counters! {
     SessionsSummed = "summed" in "session", apart;
     /// Lines that sum such sessions.
     SummaryLines = "summary_lines" in "session", total;
+    /// In a run in sets: sessions of files that this set has read again, or that the next one reads
+    /// again, and whose line is in that other set.
+    SessionsElsewhere = "elsewhere" in "session", apart;
+    /// In a run in sets: sessions open at the end of the last set and not found again.
+    SessionsMissed = "missed" in "session",
+        loss("sets", "sessions open at the end of a set and not found again");
     /// Out-of-order segments dropped at the cap of a session's buffer.
     SegmentsDropped = "segments_dropped" in "session",
         loss("segments", "segments over a session's buffer");
@@ -380,9 +386,10 @@ counters! {
 }
 
 /// The outcomes of a session: each opened session is counted in exactly one of these.
-pub const SESSION_OUTCOMES: [Counter; 5] = [
+pub const SESSION_OUTCOMES: [Counter; 6] = [
     Counter::SessionsWritten,
     Counter::SessionsSummed,
+    Counter::SessionsElsewhere,
     Counter::SessionsNotAsked,
     Counter::SessionsUnsaved,
     Counter::SessionsUnaccounted,

@@ -7,6 +7,7 @@ use crate::model::Record;
 use crate::model::endpoint::{EndpointRow, Fingerprint, Locality};
 use crate::model::id::{KEY, siphash_128};
 pub use crate::model::id::{alert_id, hex, incident_id};
+use crate::model::record::Party;
 use crate::model::scan::Scan;
 
 /// The id of a session: SipHash-2-4-128 of capture point, transport, IP version, VLAN, both
@@ -35,6 +36,24 @@ pub fn event_id(record: &Record) -> [u8; 16] {
         [v0, v1, v2, v3, n0, n1, 0, 0],
     ];
     siphash_128(KEY, message.as_flattened())
+}
+
+/// The same while nobody knows yet which end will turn out to have started the session.
+pub fn open_id(record: &Record) -> [u8; 16] {
+    let end = |party: &Party| (party.ip.0, party.port);
+    let (one, other) = (end(&record.initiator), end(&record.responder));
+    let (lower, upper) = if one <= other { (one, other) } else { (other, one) };
+    let mut message = b"open    ".to_vec();
+    for (ip, port) in [lower, upper] {
+        message.extend_from_slice(&ip);
+        message.extend_from_slice(&port.to_be_bytes());
+    }
+    message.extend_from_slice(&record.point.to_be_bytes());
+    message.extend_from_slice(&[record.transport.0, record.version]);
+    message.extend_from_slice(&record.vlan.map_or(u32::MAX, u32::from).to_be_bytes());
+    message.extend_from_slice(&record.start.0.to_be_bytes());
+    message.extend_from_slice(&record.twin.to_be_bytes());
+    siphash_128(KEY, &message)
 }
 
 /// The id of a sum of unanswered sessions: the same for the same source and second.

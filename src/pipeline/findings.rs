@@ -13,6 +13,7 @@ use crate::detect::ledger::{Ledger, Taken};
 use crate::detect::likelihood::Prior;
 use crate::detect::{RuleSet, SourceCatalog, merge, standing};
 use crate::emit;
+use crate::endpoints::baseline::Baselines;
 use crate::endpoints::people::People;
 use crate::endpoints::{EndpointRows, EndpointSummary, Endpoints};
 use crate::model::beats::Beat;
@@ -217,7 +218,7 @@ impl Found {
         }
         self.updated = Nanos(u64::MAX);
         loop {
-            let learned = self.state.as_ref().map(|state| &state.baselines);
+            let learned = self.state.as_ref().and_then(State::learned);
             let Some(row) = self.endpoints.next_updated(learned) else { return };
             self.judge_now(&row);
         }
@@ -254,7 +255,7 @@ impl Found {
     /// Judges endpoints that have grown, after the session's own alerts.
     pub(super) fn judge_ripe(&mut self) {
         loop {
-            let learned = self.state.as_ref().map(|state| &state.baselines);
+            let learned = self.state.as_ref().and_then(State::learned);
             let Some(row) = self.endpoints.next_due(learned) else { return };
             self.judge_now(&row);
         }
@@ -265,7 +266,7 @@ impl Found {
     fn judge_all(&mut self, rows: &EndpointRows) {
         let (mut alerts, mut seen) = (Vec::new(), Vec::new());
         let mut found: Vec<(Nanos, u32)> = Vec::new();
-        let learned = self.state.as_ref().map(|state| &state.baselines);
+        let learned = self.state.as_ref().and_then(State::learned);
         for (number, row) in rows.judged(learned) {
             self.rules.judge_endpoint(&row, &self.catalog, (&mut alerts, &mut seen));
             let of_alerts = alerts.drain(..).map(|alert| alert.time);
@@ -274,7 +275,7 @@ impl Found {
         }
         found.sort_by_key(|(time, _)| *time);
         for (_, number) in found {
-            let learned = self.state.as_ref().map(|state| &state.baselines);
+            let learned = self.state.as_ref().and_then(State::learned);
             let Some(row) = rows.get(number, learned) else { continue };
             self.judge(&row, (&mut alerts, &mut seen));
             alerts.sort_by(|a, b| place(a).cmp(&place(b)));
@@ -388,7 +389,7 @@ impl Found {
             std::mem::replace(&mut self.endpoints, next)
         };
         endpoints.count(&mut self.counters);
-        let learned = self.state.as_ref().map(|state| &state.baselines);
+        let learned = self.state.as_ref().and_then(State::learned);
         let endpoints = Arc::new(endpoints.finish(learned));
         if let Some(state) = &mut self.state {
             self.counters.add(Counter::BaselinesDropped, state.newly_dropped());
@@ -408,7 +409,7 @@ impl Found {
             changes,
             incidents,
             counters: self.counters.clone(),
-            learned: self.state.as_ref().map(|state| state.baselines.totals()),
+            learned: self.state.as_ref().and_then(State::learned).map(Baselines::totals),
         }
     }
 }

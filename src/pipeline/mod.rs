@@ -17,6 +17,7 @@ pub mod forwarder;
 mod gauges;
 mod heartbeat;
 mod hits;
+pub mod in_sets;
 pub mod intel;
 pub mod interrupts;
 mod ledger_bounds;
@@ -24,6 +25,7 @@ pub mod live;
 pub mod monitor;
 mod outgoing;
 mod outputs;
+mod own_sessions;
 pub(crate) mod prepare;
 mod progress;
 pub mod queries;
@@ -32,6 +34,7 @@ mod reader_bindings;
 mod record_batch;
 mod record_worker;
 mod scans;
+mod set_notes;
 pub mod shipment;
 mod snapshot;
 mod source;
@@ -238,18 +241,35 @@ fn run_all(
     let mut prepared = prepared(plan)?;
     prepared.read_options.interrupt = interrupt.clone();
     let state = State::of(plan).map_err(|e| vec![e])?;
+    read(plan, &prepared, state, (progress, tap))?.finish(plan, &prepared)
+}
+
+/// What a run has read, before any of it has its final name.
+struct Unfinished {
+    outcome: Outcome,
+    outlets: Outlets,
+    delivery: Delivery,
+}
+
+/// Reads all inputs.
+fn read(
+    plan: &Plan,
+    prepared: &Prepared,
+    state: Option<Opened>,
+    (progress, tap): (&mut dyn Progress, Option<RecordTap<'_>>),
+) -> Result<Unfinished, Vec<Error>> {
     let opened = outputs::open(plan).map_err(|e| vec![e])?;
     let mut delivery = Delivery::start(plan, None).map_err(|e| vec![e])?;
-    let reader = Reader::new(&prepared, Decoder::new(prepared.decode));
+    let reader = Reader::new(prepared, Decoder::new(prepared.decode));
     let origin = reader.origin(plan);
     let reader = match &plan.follow {
-        Some(following) => reader.following(following, &prepared, &origin),
+        Some(following) => reader.following(following, prepared, &origin),
         None => reader,
     };
     let format: Arc<dyn Format> = Arc::new(Ecs(Arc::clone(&origin)));
     let mut outlets = opened.with(delivery.sinks(&format, &to_user())).outlets(&format);
     let remarks = outlets.remarks();
-    let (dispatcher, workers, correlator) = assemble(plan, &prepared, &origin, tap);
+    let (dispatcher, workers, correlator) = assemble(plan, prepared, &origin, tap);
     let correlator = correlator.with_state(state).map_err(|e| vec![e])?;
     let work = Work { workers, correlator, origin, outlets: &mut outlets };
     let mut outcome = work.go(|| reader.run(dispatcher, progress))?;
@@ -257,17 +277,25 @@ fn run_all(
     outcome.old_lists = prepared.old_lists(outcome.span.map(|(_, last)| last));
     outcome.remarks.extend(remarks);
     // A signal is how following a directory ends; it cuts something off only if a file was open.
-    outcome.interrupted = interrupt.is_requested()
+    outcome.interrupted = prepared.read_options.interrupt.is_requested()
         && (plan.follow.is_none() || outcome.files.iter().any(FileReport::is_interrupted));
-    outcome.warnings = warnings::of(plan, &prepared, &outcome.answer());
+    outcome.warnings = warnings::of(plan, prepared, &outcome.answer());
     if !outcome.anything_readable() {
         return Err(nothing_readable(&outcome.files));
     }
-    outcome.finish(plan, &prepared, &mut outlets)?;
-    outcome.save_state()?;
-    drop(outlets);
-    delivery.finish().map_err(|e| vec![e])?;
-    Ok(outcome)
+    Ok(Unfinished { outcome, outlets, delivery })
+}
+
+impl Unfinished {
+    /// Gives the outputs their names, then saves the state, unless that was done.
+    fn finish(self, plan: &Plan, prepared: &Prepared) -> Result<Outcome, Vec<Error>> {
+        let Unfinished { mut outcome, mut outlets, delivery } = self;
+        outcome.finish(plan, prepared, &mut outlets)?;
+        outcome.save_state()?;
+        drop(outlets);
+        delivery.finish().map_err(|e| vec![e])?;
+        Ok(outcome)
+    }
 }
 
 /// The threads behind the reader.

@@ -20,6 +20,7 @@ use crate::enrich::{EnrichData, EnrichOptions, Nat64, Prefix, parse_place};
 use crate::model::{Error, Nanos};
 use crate::pipeline::decap_config::{self, Off};
 use crate::pipeline::delivery;
+use crate::pipeline::own_sessions::Scope;
 use crate::sandbox;
 
 const DAY_S: u64 = 86_400;
@@ -51,6 +52,10 @@ pub(super) struct Prepared {
     pub(super) unanswered: u64,
     /// Open sessions get lines, too.
     pub(super) writes_updates: bool,
+    /// In a run in sets: which sessions are this set's.
+    pub(super) scope: Option<Arc<Scope>>,
+    /// The capture points that have numbers already.
+    pub(super) points: Points,
 }
 
 /// A list that was old when the packets passed: an alert that rests on such lists alone has half
@@ -132,6 +137,8 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared, Vec<Error>> {
         snapshot_bytes: Bounds::of(plan).snapshot_bytes,
         unanswered: plan.unanswered,
         writes_updates: delivery::wants_update_lines(plan),
+        scope: None,
+        points: Points::default(),
     })
 }
 
@@ -249,17 +256,24 @@ pub(crate) fn print_secret() -> [u64; 4] {
 }
 
 /// Numbers the capture points.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Points {
     folders: HashMap<PathBuf, u16>,
+    /// Files before the first.
+    before: u16,
 }
 
 impl Points {
+    /// The same for files behind so many others.
+    pub(crate) fn behind(self, before: u16) -> Points {
+        Points { before, ..self }
+    }
+
     /// The point of a file. Inputs beyond 65,535 folders share the last.
     pub(crate) fn of(&mut self, by: PointBy, file: u16, path: &Path) -> u16 {
         match by {
             PointBy::All => 0,
-            PointBy::File => file,
+            PointBy::File => self.before.saturating_add(file),
             PointBy::Dir => {
                 let folder = path.parent().unwrap_or(Path::new(""));
                 if let Some(point) = self.folders.get(folder) {

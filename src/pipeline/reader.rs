@@ -100,7 +100,7 @@ impl Reader {
         let pool = BlockPool::new(BLOCK_BYTES, BLOCKS_IDLE);
         let source =
             MergedSource::open(prepared.inputs.clone(), &pool, prepared.read_options.clone());
-        let mut points = Points::default();
+        let mut points = prepared.points.clone();
         let files = (0..=u16::MAX).map_while(|file| Some((file, source.path(file)?)));
         let numbers = files.map(|(file, path)| points.of(prepared.point_by, file, path)).collect();
         // The expression was checked when the run was prepared.

@@ -20,6 +20,7 @@ use crate::model::record::Wrapping;
 use crate::model::scan::Unanswered;
 use crate::model::{Addr, Alert, Counter, Counters, Interest, Nanos, Peer, Record, Segment};
 use crate::pipeline::outgoing::{Outgoing, Queues};
+use crate::pipeline::own_sessions::OwnSessions;
 use crate::pipeline::prepare::Prepared;
 use crate::pipeline::progress::RecordTap;
 use crate::pipeline::record_batch::{Item, ItemKind, Order, TIMED, UPDATED, Until, Watermark};
@@ -79,6 +80,8 @@ pub(super) struct RecordWorker<'t> {
     clock: u32,
     quota: Quota,
     outgoing: Outgoing,
+    /// In a run in sets: which sessions are this set's.
+    own: Option<OwnSessions>,
 }
 
 impl Listener<Observers> for RecordWorker<'_> {
@@ -163,6 +166,9 @@ impl Listener<Observers> for RecordWorker<'_> {
             true => alerts.iter().any(|alert| alert.rule.uuid == seen.alert.rule.uuid),
             false => is_new(&seen.alert),
         });
+        if self.own.as_ref().is_some_and(|own| !own.tells(&record)) {
+            return;
+        }
         self.counters.bump(Counter::Updates);
         let counts = endpoints::counts_while_open(&record);
         let says = !alerts.is_empty() || !seen.is_empty();
@@ -248,6 +254,7 @@ impl<'t> RecordWorker<'t> {
             clock: 0,
             quota: Quota::new(prepared.unanswered),
             outgoing: Outgoing::new(queues),
+            own: prepared.scope.as_ref().map(OwnSessions::new),
         }
     }
 
@@ -270,6 +277,7 @@ impl<'t> RecordWorker<'t> {
     /// The record worker's results.
     pub(super) fn close(mut self) -> (Counters, SummaryBuilder) {
         self.enricher.drain_counters(&mut self.counters);
+        self.own.into_iter().for_each(OwnSessions::leave);
         (self.counters, self.summary)
     }
 
@@ -373,6 +381,12 @@ impl<'t> RecordWorker<'t> {
         self.outgoing.pass(((next, 0, 0), Nanos::ZERO, 0));
     }
 
+    /// The input has ended: sessions that come now were open, at that second of the clock.
+    pub(super) fn begin_drain(&mut self, clock: u32) {
+        self.work_off();
+        self.own.iter_mut().for_each(|own| own.end(clock));
+    }
+
     /// Sends everything that ended before `until` to the correlator.
     pub(super) fn send_before(&mut self, until: Until) {
         self.turn = None;
@@ -387,6 +401,9 @@ impl<'t> RecordWorker<'t> {
         let mut ended = std::mem::take(&mut self.ended);
         for one in &mut ended {
             self.complete(&mut one.record, true);
+        }
+        if let Some(own) = &mut self.own {
+            ended.retain(|one| own.takes(&one.record, &mut self.counters));
         }
         for one in &mut ended {
             (one.alerts, one.seen) = self.judge(&mut one.record);

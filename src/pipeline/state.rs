@@ -46,6 +46,8 @@ pub struct State {
     saved: Option<Nanos>,
     /// Evictions that were counted.
     counted: u64,
+    /// Baselines are learned and used; else the directory only carries alerts and people on.
+    learns: bool,
 }
 
 /// What earlier runs have left in a state directory.
@@ -54,6 +56,24 @@ pub(super) struct Opened {
     pub(super) stored: StoredLedger,
     pub(super) ledger: Ledger,
     pub(super) people: People,
+}
+
+impl Opened {
+    fn from(dir: &Path, plan: &Plan) -> Result<Opened, Error> {
+        let state = State::open(dir, config(plan))?;
+        let bounds = Bounds::of(plan);
+        let (stored, ledger) = StoredLedger::open(dir, ledger_config(&bounds))?;
+        let people = stored_people::read(dir, bounds.people_bytes)?;
+        Ok(Opened { state, stored, ledger, people })
+    }
+
+    /// A directory that carries alerts, incidents and people from one set of a run to the next, and
+    /// nothing that is learned.
+    pub(super) fn between_sets(dir: &Path, plan: &Plan) -> Result<Opened, Error> {
+        let mut opened = Opened::from(dir, plan)?;
+        opened.state.learns = false;
+        Ok(opened)
+    }
 }
 
 impl State {
@@ -71,21 +91,24 @@ impl State {
             Some(baselines) => baselines,
             None => Baselines::new(config),
         };
-        Ok(State { dir: dir.to_path_buf(), _lock: lock, baselines, saved: None, counted: 0 })
+        let dir = dir.to_path_buf();
+        Ok(State { dir, _lock: lock, baselines, saved: None, counted: 0, learns: true })
     }
 
     /// The state directory of a plan, if it names one.
     pub(super) fn of(plan: &Plan) -> Result<Option<Opened>, Error> {
-        let Some(dir) = plan.state.as_deref() else { return Ok(None) };
-        let state = State::open(dir, config(plan))?;
-        let bounds = Bounds::of(plan);
-        let (stored, ledger) = StoredLedger::open(dir, ledger_config(&bounds))?;
-        let people = stored_people::read(dir, bounds.people_bytes)?;
-        Ok(Some(Opened { state, stored, ledger, people }))
+        plan.state.as_deref().map(|dir| Opened::from(dir, plan)).transpose()
     }
 
     pub(super) fn learn(&mut self, session: &EndpointSummary) {
-        self.baselines.learn(session);
+        if self.learns {
+            self.baselines.learn(session);
+        }
+    }
+
+    /// What endpoints are held against.
+    pub(super) fn learned(&self) -> Option<&Baselines> {
+        self.learns.then_some(&self.baselines)
     }
 
     /// Writes what was learned, where the last time is long enough ago; the first call begins to
@@ -101,6 +124,9 @@ impl State {
 
     /// Writes the baselines: under a temporary name, synced, then renamed over the last file.
     pub fn save(&self) -> Result<(), Error> {
+        if !self.learns {
+            return Ok(());
+        }
         let mut file = OutFile::replace(&self.dir.join(FILE))?;
         file.write(&self.baselines.encode())?;
         file.finish()

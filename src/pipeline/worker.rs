@@ -191,6 +191,7 @@ impl<'t> Worker<'t> {
     /// The input has ended: open sessions are handed over second by second, in the order in which
     /// they would have timed out, so that few are held at once.
     fn drain(&mut self) {
+        self.records.begin_drain(self.clock);
         self.shards.iter_mut().for_each(Shard::close_updates);
         loop {
             let due = self.shards.iter_mut().filter_map(Shard::next_due).min();
