@@ -144,7 +144,7 @@ fn record_plane(criterion: &mut Criterion) {
     let hello = hello();
     let data = Arc::new(EnrichData::load(&EnrichOptions::default()).expect("embedded data"));
     let rules = RuleSet::embedded().expect("embedded rules");
-    let lists = data.lists.infos().iter().map(|list| list.source_info()).collect();
+    let lists = data.lists.infos().iter().map(|list| list.source_info().into()).collect();
     let catalog = SourceCatalog { lists, place: None, asn: None };
     let mut group = criterion.benchmark_group("record");
     group.bench_function("TLS hello with JA3 and JA4", |b| {

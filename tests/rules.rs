@@ -41,7 +41,7 @@ fn root() -> &'static Path {
 }
 
 fn catalog(lists: &[SourceInfo]) -> SourceCatalog {
-    SourceCatalog { lists: lists.to_vec(), place: None, asn: None }
+    SourceCatalog { lists: lists.iter().cloned().map(Into::into).collect(), place: None, asn: None }
 }
 
 fn fire(rules: &RuleSet, record: &Record) -> Vec<Alert> {

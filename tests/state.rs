@@ -9,8 +9,11 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
+    dead_code,
     reason = "a test that cannot go on fails, and one that kills waits for the right moment"
 )]
+
+mod common;
 
 use std::fs;
 use std::path::Path;
@@ -215,6 +218,35 @@ fn baselines_still_learning_are_shown_and_raise_no_alert() {
     let second = Results::of(&[&[&*far, "--state", &again], &days[..]].concat());
     assert_eq!(second.rules(), ["D04"]);
     assert!(!second.stderr.contains("learning"), "{}", second.stderr);
+}
+
+#[test]
+fn incidents_of_the_time_of_learning_are_reported_when_it_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let demo = common::demo().display().to_string();
+    let kept = state(&dir, "one");
+    let incidents = |of: &Results| of.text("incidents.ndjson").lines().count();
+    let rest = [&*demo, "--place", "IAD", "--state", &kept, "--learn-only"];
+    let usual = Results::of(&rest[..3]);
+    assert!(incidents(&usual) > 0);
+
+    let first = Results::of(&rest);
+    assert_eq!(incidents(&first), 0);
+    assert_eq!(first.rules(), usual.rules(), "alerts are written as ever");
+    let warnings = first.run()["warnings"].to_string();
+    assert!(warnings.contains("learn-only"), "{warnings}");
+    assert!(first.stderr.contains("no incident is reported"), "{}", first.stderr);
+
+    let second = Results::of(&[&rest[..], &["--learn-days", "0"]].concat());
+    assert_eq!(incidents(&second), incidents(&usual));
+    assert!(!second.run()["warnings"].to_string().contains("learn-only"));
+    let third = Results::of(&[&rest[..], &["--learn-days", "0"]].concat());
+    assert_eq!(incidents(&third), 0, "they were reported");
+
+    let refused = longhaul(&["read", &demo, "--learn-only"]);
+    assert_eq!(refused.status.code(), Some(2));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("error: --learn-only: nothing is learned"), "{said}");
 }
 
 #[test]

@@ -308,8 +308,11 @@ fn every_line_of_the_rule_cases_fits_the_template() {
         version: "".into(),
         built_at: Some(Nanos::from_secs(1_790_000_000)),
     };
-    let catalog =
-        SourceCatalog { lists: vec![list.clone()], place: Some(list.clone()), asn: Some(list) };
+    let catalog = SourceCatalog {
+        lists: vec![list.clone().into()],
+        place: Some(list.clone()),
+        asn: Some(list),
+    };
     let origin = Origin::new("longhaul", [Path::new("a.pcap")]);
     let mut kinds = std::collections::BTreeSet::new();
     for path in cases() {

@@ -128,6 +128,9 @@ pub(super) struct RunArgs {
     /// Days of packet time to learn before baselines may raise alerts [default: 14]
     #[arg(long, value_name = "DAYS")]
     learn_days: Option<usize>,
+    /// With --state: report no incidents during these days; those still open then are reported
+    #[arg(long)]
+    learn_only: bool,
     /// Only frames that match this BPF expression
     #[arg(long, value_name = "BPF")]
     filter: Option<String>,
@@ -321,6 +324,7 @@ impl RunArgs {
         }
         plan.unanswered = self.unanswered.unwrap_or(plan.unanswered);
         plan.write_updates |= self.updates;
+        plan.learn_only |= self.learn_only;
         if !self.update_after.is_empty() {
             match parse_updates("--update-after", &self.update_after) {
                 Ok(times) => plan.updates = times,

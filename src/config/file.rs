@@ -22,8 +22,8 @@ use crate::model::site_values::{SiteValue, SiteValues, ThresholdKeys};
 
 const KEYS: &str = "keys are home, nat64, place, sensor, vantage, workers, rules, rules_only, geo, \
                     lists, signatures, approved, subjects, pseudonymise, state, learn_days, \
-                    min_level, max_ratio, no_decap, key, dedup, dedup_window_us, memory, \
-                    unanswered, updates, write_updates, out_max and [caps] with sessions, \
+                    learn_only, min_level, max_ratio, no_decap, key, dedup, dedup_window_us, \
+                    memory, unanswered, updates, write_updates, out_max and [caps] with sessions, \
                     endpoints, alerts, baselines, bindings, \
                     [likelihood] with prior_one_in, tenure, rules, \
                     [placeholders], [thresholds] with rules, groups, [metrics] with listen, \
@@ -62,6 +62,7 @@ struct Keys {
     pseudonymise: Option<PathBuf>,
     state: Option<PathBuf>,
     learn_days: Option<Spanned<usize>>,
+    learn_only: Option<bool>,
     min_level: Option<Spanned<String>>,
     no_decap: Option<Vec<String>>,
     key: Option<Vec<String>>,
@@ -207,6 +208,7 @@ impl ConfigFile {
         plan.subjects = keys.subjects.or(plan.subjects.take());
         plan.pseudonymise = keys.pseudonymise.or(plan.pseudonymise.take());
         plan.state = keys.state.or(plan.state.take());
+        plan.learn_only = keys.learn_only.unwrap_or(plan.learn_only);
         checker.set(&mut plan.sensor, keys.sensor, |name| sensor_name(name));
         checker.set(&mut plan.learn_days, keys.learn_days, |days| learn_days(*days).map(Some));
         checker.set(&mut plan.max_ratio, keys.max_ratio, |n| max_ratio(*n));

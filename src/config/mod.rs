@@ -259,6 +259,8 @@ pub struct Plan {
     pub state: Option<PathBuf>,
     /// Days of packet time to learn only, if set.
     pub learn_days: Option<usize>,
+    /// Report no incidents while baselines are only learned.
+    pub learn_only: bool,
     /// Maximum ratio of unpacked to stored bytes of a compressed file.
     pub max_ratio: u64,
     /// BPF expression: only frames that match are read.
@@ -337,6 +339,7 @@ impl Default for Plan {
             pseudonymise: None,
             state: None,
             learn_days: None,
+            learn_only: false,
             max_ratio: MAX_RATIO,
             filter: None,
             no_decap: Vec::new(),

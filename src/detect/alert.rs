@@ -1,51 +1,50 @@
 //! Builds the alert of a rule that fired on a session.
 //!
-//! Owns: which facts of a record an alert carries, whom it is about, and the effect of list ages on
-//! its ratio. In: a rule, a record, the run's lists and databases. Out: [`Alert`]. Never: decides
-//! whether a rule fires.
+//! Owns: which facts of a record an alert carries, whom it is about, and what lowers its ratio. In:
+//! a rule, a record, the run's lists and databases. Out: [`Alert`]. Never: decides whether a rule
+//! fires.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::detect::list_weight::{ListSource, ListWeight, shown};
 use crate::detect::predicate::Test;
 use crate::detect::rule::{Compiled, Rule};
 use crate::model::alert::Repeats;
 use crate::model::record::{Direction, ListHit, Subject};
 use crate::model::schema::{self, CARRIED_OF_SESSIONS, Field, Judged, TagScope, Value};
-use crate::model::{Addr, Alert, EvidenceItem, EvidenceValue, Nanos, Record, SourceInfo};
+use crate::model::{Addr, Alert, EvidenceItem, EvidenceValue, Record, SourceInfo};
 
 /// Maximum list entries named in an alert.
 const HITS_MAX: usize = 8;
-
-/// The exponent of the ratio for old lists: half of its evidence is left.
-const OLD_LIST_EXPONENT: f64 = 0.5;
 
 /// What alerts need beside the record.
 #[derive(Clone, Debug)]
 pub struct SourceCatalog {
     /// The run's lists: a hit's `list` is an index into them.
-    pub lists: Vec<SourceInfo>,
+    pub lists: Vec<ListSource>,
     /// The geo database.
     pub place: Option<SourceInfo>,
     /// The AS database.
     pub asn: Option<SourceInfo>,
 }
 
-/// The alert of a rule that fired on a record, and whether all lists behind it are old. Of a rule
+/// The alert of a rule that fired on a record, and what the lists behind it are worth. Of a rule
 /// that raises none itself and has no evidence, it repeats no fields.
 pub(super) fn raise(
     rule: &Compiled<Record>,
     record: &Record,
     catalog: &SourceCatalog,
     rules: &SourceInfo,
-) -> (Alert, bool) {
+) -> (Alert, ListWeight) {
     let reasons = Reasons::of(rule, record);
     let session_id = schema::hex(&record.id);
     let ends = Ends::of(rule, record);
     let about = About::of(rule, record, &ends);
-    let all_old = all_old(rule, record, &reasons, catalog);
+    let lists = reasons.hits.iter().map(|hit| catalog.lists.get(usize::from(hit.list)));
+    let lists = ListWeight::of(lists, record.end, rule.rule.list_age_days_max);
     let tags = record.context.hits.iter().map(|hit| &*hit.tag);
-    let (ratio, lowered) = ratio(&rule.rule, tags, all_old);
+    let (ratio, lowered) = ratio(&rule.rule, tags, lists);
     let alert = Alert {
         id: String::new(),
         at: record.at,
@@ -75,7 +74,7 @@ pub(super) fn raise(
         subject: about.subject,
         subject_name: about.name,
     };
-    (alert, all_old)
+    (alert, lists)
 }
 
 /// The values that the rule merges by, if it merges; an absent one is empty.
@@ -126,12 +125,12 @@ fn tag_side(field: &Field) -> Option<TagScope> {
     }
 }
 
-/// The rule's ratio, as tags of benign explanations and the age of lists lower it, and in words
+/// The rule's ratio, as tags of benign explanations and the lists behind it lower it, and in words
 /// what did.
 pub(super) fn ratio<'t>(
     rule: &Rule,
     tags: impl Iterator<Item = &'t str>,
-    all_old: bool,
+    lists: ListWeight,
 ) -> (f64, Vec<String>) {
     let (mut ratio, mut lowered) = (rule.info.ratio, Vec::new());
     for (tag, tagged) in of_tags(&rule.tagged, tags) {
@@ -140,9 +139,8 @@ pub(super) fn ratio<'t>(
             ratio = tagged;
         }
     }
-    if all_old && ratio > 1.0 {
-        let less = ratio.powf(OLD_LIST_EXPONENT);
-        lowered.push(format!("old lists: ratio {} for {}", shown(less), shown(ratio)));
+    if let Some((less, why)) = lists.lower(ratio) {
+        lowered.push(why);
         ratio = less;
     }
     (ratio, lowered)
@@ -164,27 +162,6 @@ fn of_tags<'t>(
         }
     }
     if named.is_empty() { classes } else { named }
-}
-
-/// A ratio in two digits: it is no better known.
-pub(super) fn shown(ratio: f64) -> String {
-    if ratio >= 10.0 { format!("{ratio:.0}") } else { format!("{ratio:.1}") }
-}
-
-/// Whether every list behind the alert was too old when the packet passed.
-fn all_old(
-    rule: &Compiled<Record>,
-    record: &Record,
-    reasons: &Reasons<'_>,
-    catalog: &SourceCatalog,
-) -> bool {
-    const DAY_NS: u64 = 86_400_000_000_000;
-    let limit = u64::from(rule.rule.list_age_days_max).saturating_mul(DAY_NS);
-    let old = |hit: &&ListHit| {
-        let built = catalog.lists.get(usize::from(hit.list)).and_then(|list| list.built_at);
-        built.is_some_and(|built| record.end.since(built) > Nanos(limit))
-    };
-    !reasons.hits.is_empty() && reasons.hits.iter().all(old)
 }
 
 /// Which side is home.
@@ -289,6 +266,7 @@ pub(super) fn met<S: Judged>(rule: &Compiled<S>, field: &Field<S>, value: &Value
 fn sources(reasons: &Reasons<'_>, catalog: &SourceCatalog, rules: &SourceInfo) -> Vec<SourceInfo> {
     let mut all: Vec<SourceInfo> = Vec::new();
     let lists = reasons.hits.iter().filter_map(|hit| catalog.lists.get(usize::from(hit.list)));
+    let lists = lists.map(|list| &list.info);
     let geo = catalog.place.as_ref().filter(|_| reasons.reads_geo);
     let asn = catalog.asn.as_ref().filter(|_| reasons.reads_asn);
     for source in lists.chain(geo).chain(asn).chain(Some(rules)) {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::detect::alert::{SourceCatalog, met, ratio};
+use crate::detect::list_weight::ListWeight;
 use crate::detect::rule::Compiled;
 use crate::model::alert::Repeats;
 use crate::model::endpoint::{EndpointRow, Locality, Role};
@@ -34,7 +35,7 @@ pub(super) fn raise_endpoint(
     // One address of many people is a gateway of theirs, whether a list says so or not.
     let shared = (row.traits.subjects >= SHARED_BY).then_some("shared");
     let tags = row.tags.iter().map(|tag| &**tag).chain(shared);
-    let (ratio, lowered) = ratio(&rule.rule, tags, false);
+    let (ratio, lowered) = ratio(&rule.rule, tags, ListWeight::WHOLE);
     let people = if rule.rule.info.group == Group::Colocation { together(row) } else { Vec::new() };
     Some(Alert {
         id: String::new(),

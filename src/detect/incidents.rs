@@ -233,6 +233,14 @@ impl Incidents {
         changes
     }
 
+    /// Forgets the incidents that were closed since the last call; how many there were at this
+    /// level or a higher one.
+    pub(super) fn discard_closed(&mut self, level: Level) -> u64 {
+        self.done_bytes = 0;
+        let done = std::mem::take(&mut self.done);
+        done.iter().filter(|incident| incident.level >= level).count() as u64
+    }
+
     /// The incidents that are still open, as they are now, by subject.
     pub fn open(&self) -> Vec<Incident> {
         let open = |(id, subject): (&Arc<str>, &Subject)| {

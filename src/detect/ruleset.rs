@@ -15,6 +15,7 @@ use crate::detect::alert_endpoint::raise_endpoint;
 use crate::detect::case::{Case, Values};
 use crate::detect::correlation::{Correlation, Correlations, Part, PartMaker, Resolved, Seen};
 use crate::detect::likelihood;
+use crate::detect::list_weight::ListWeight;
 use crate::detect::load::{Loaded, Origin, RuleFile, compile_files};
 use crate::detect::probe::Probe;
 use crate::detect::rule::{Built, Compiled, Rule};
@@ -78,6 +79,12 @@ impl<S: Judged> RuleGroup<S> {
         }
     }
 
+    /// The rules that correlations count, with what is read of their events.
+    fn counting(&self) -> impl Iterator<Item = Counting<'_, S>> {
+        let all = self.rules.iter().zip(&self.parts);
+        all.flat_map(|(rule, makers)| makers.iter().map(move |(maker, _)| (rule, maker)))
+    }
+
     /// The rules that hold, each with what correlations read then.
     fn judge<'b>(&'b self, subject: &'b impl Values<S>) -> impl Iterator<Item = Held<'b, S>> {
         let present = self.gates.iter().enumerate().fold(0u64, |mask, (i, field)| {
@@ -92,6 +99,9 @@ impl<S: Judged> RuleGroup<S> {
 
 /// A rule that holds, and what correlations read then.
 type Held<'b, S> = (&'b Compiled<S>, &'b [(PartMaker<S>, Arc<Rule>)]);
+
+/// A rule that a correlation counts, and what is read of its events.
+pub(super) type Counting<'b, S> = (&'b Compiled<S>, &'b PartMaker<S>);
 
 /// What correlations count of an event for which a rule holds.
 fn parts_of<S: Judged>(
@@ -325,6 +335,16 @@ impl RuleSet {
         &self.endpoints.rules
     }
 
+    /// The rules on sessions that correlations count, with what is read of their events.
+    pub(super) fn session_parts(&self) -> impl Iterator<Item = Counting<'_, Record>> {
+        self.sessions.counting()
+    }
+
+    /// Those on endpoints.
+    pub(super) fn endpoint_parts(&self) -> impl Iterator<Item = Counting<'_, EndpointRow>> {
+        self.endpoints.counting()
+    }
+
     /// Whether the condition of any rule on sessions reads the field of this name.
     pub fn reads(&self, name: &str) -> bool {
         self.sessions.rules.iter().any(|rule| rule.when.reads(name))
@@ -364,9 +384,9 @@ impl RuleSet {
     ) {
         for (rule, makers) in self.sessions.judge(record) {
             let Some(source) = self.sources.get(rule.origin) else { continue };
-            let (alert, all_old) = raise(rule, record, catalog, source);
+            let (alert, lists) = raise(rule, record, catalog, source);
             let of =
-                |rule: &Rule| ratio(rule, record.context.hits.iter().map(|hit| &*hit.tag), all_old);
+                |rule: &Rule| ratio(rule, record.context.hits.iter().map(|hit| &*hit.tag), lists);
             let parts = parts_of(makers, record, of);
             if !parts.is_empty() {
                 seen.push(Seen::new(alert.clone(), rule.stands, record.id, parts));
@@ -397,7 +417,8 @@ impl RuleSet {
         for (rule, makers) in self.endpoints.judge(row) {
             let Some(source) = self.sources.get(rule.origin) else { continue };
             let Some(alert) = raise_endpoint(rule, row, catalog, source) else { continue };
-            let of = |rule: &Rule| ratio(rule, row.tags.iter().map(|tag| &**tag), false);
+            let tags = || row.tags.iter().map(|tag| &**tag);
+            let of = |rule: &Rule| ratio(rule, tags(), ListWeight::WHOLE);
             let parts = parts_of(makers, row, of);
             let session = row.traits.latest.as_deref().map_or([0; 16], |latest| latest.id);
             if !parts.is_empty() {

@@ -1,8 +1,8 @@
 //! Rules as SQL over the fields of the output.
 //!
-//! Owns: the statement of a rule, and the tables that statements read. In: compiled rules, as the
-//! engine runs them. Out: SQL. Never: a statement that answers other than the engine: what SQL
-//! cannot say is refused with the reason.
+//! Owns: the statement of a rule, and the tables that statements read; those of correlations stand
+//! in `sql_correlation`. In: compiled rules, as the engine runs them. Out: SQL. Never: a statement
+//! that answers other than the engine: what SQL cannot say is refused with the reason.
 //!
 //! A table has a row an event and a column a field; `FIELD.hex` holds an address as 32 hexadecimal
 //! digits, so that a prefix is a range. Lists stand in a second table, `…_values`, with a row a
@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::detect::calendar::CalendarPart;
+use crate::detect::correlation::PartMaker;
 use crate::detect::pattern::{Anchor, Pattern};
 use crate::detect::predicate::{Node, Order, Test};
 use crate::detect::rule::{Compiled, Rule};
@@ -65,22 +66,25 @@ pub struct Table {
     pub columns: Vec<Column>,
 }
 
-/// The statement of each rule, by catalogue number; correlations have none.
-pub fn statements(rules: &RuleSet) -> Vec<Statement> {
+/// The statement of each rule on single events that raises alerts.
+pub(super) fn of_events(rules: &RuleSet) -> Vec<Statement> {
     let sessions = rules.on_sessions().iter().filter(|rule| rule.stands).map(statement);
     let endpoints = rules.on_endpoints().iter().filter(|rule| rule.stands).map(statement);
-    let mut all: Vec<Statement> = sessions.chain(endpoints).collect();
-    let key = |of: &Statement| (of.rule.info().id.clone(), of.rule.info().uuid.clone());
-    all.sort_by_cached_key(key);
-    all
+    sessions.chain(endpoints).collect()
 }
 
 /// The tables that the statements read.
 pub fn tables(rules: &RuleSet) -> Vec<Table> {
-    vec![table(rules.on_sessions()), table(rules.on_endpoints())]
+    vec![
+        table(rules.on_sessions(), rules.session_parts().map(|(_, maker)| maker)),
+        table(rules.on_endpoints(), rules.endpoint_parts().map(|(_, maker)| maker)),
+    ]
 }
 
-fn table<S: Judged>(rules: &[Compiled<S>]) -> Table {
+fn table<'r, S: Judged>(
+    rules: &[Compiled<S>],
+    counted: impl Iterator<Item = &'r PartMaker<S>>,
+) -> Table {
     let mut columns = BTreeMap::new();
     let mut add = |field: &'static Field<S>| {
         if in_lines(field).is_err() {
@@ -93,6 +97,7 @@ fn table<S: Judged>(rules: &[Compiled<S>]) -> Table {
     for rule in rules {
         rule.when.visit(false, &mut |field, _| add(field));
     }
+    counted.flat_map(PartMaker::fields).for_each(&mut add);
     ["event.id", "@timestamp", "longhaul.subject.id"]
         .iter()
         .filter_map(|name| find_in::<S>(name))
@@ -114,7 +119,7 @@ const fn holds(kind: Kind) -> Holds {
 
 fn statement<S: Judged>(rule: &Compiled<S>) -> Statement {
     let table = format!("{}s", S::SERVICE);
-    let sql = node(&rule.when).map(|when| {
+    let sql = holding(rule).map(|when| {
         format!(
             "SELECT {} AS \"rule.uuid\", s.\"event.id\", s.\"@timestamp\"\nFROM {table} s\n\
              WHERE {when}",
@@ -122,6 +127,11 @@ fn statement<S: Judged>(rule: &Compiled<S>) -> Statement {
         )
     });
     Statement { rule: Arc::clone(&rule.rule), at_least: rule.at_least, sql }
+}
+
+/// The condition of a rule over a row `s`.
+pub(super) fn holding<S: Judged>(rule: &Compiled<S>) -> Result<String, String> {
+    node(&rule.when)
 }
 
 /// Neither true nor false have a literal in every dialect.
@@ -162,7 +172,7 @@ fn join(
 }
 
 /// Refuses fields that no line has.
-fn in_lines<S: Judged>(field: &Field<S>) -> Result<(), String> {
+pub(super) fn in_lines<S: Judged>(field: &Field<S>) -> Result<(), String> {
     let is_one = field.each.is_none() || holds(field.kind) == Holds::List;
     match field.in_lines() && is_one {
         true => Ok(()),
@@ -341,7 +351,7 @@ mod tests {
              longhaul: {{id: X01, family: N, topologies: [T1], message: m, evidence: []}}\n"
         );
         let rules = RuleSet::from_text("x.yml", &text).unwrap();
-        let sql = statements(&rules).remove(0).sql.unwrap();
+        let sql = of_events(&rules).remove(0).sql.unwrap();
         sql.split_once("WHERE ").unwrap().1.to_owned()
     }
 
@@ -387,7 +397,7 @@ mod tests {
     #[test]
     fn shipped_rules_have_statements() {
         let rules = RuleSet::embedded().unwrap();
-        let all = statements(&rules);
+        let all = of_events(&rules);
         let without: Vec<&String> = all.iter().filter_map(|of| of.sql.as_ref().err()).collect();
         // What only the engine sees stands in no line.
         assert!(without.iter().all(|cause| cause.contains("known to rules")), "{without:?}");

@@ -322,6 +322,8 @@ counters! {
     /// Events evicted at the cap of a group: the oldest.
     CorrelationEventsDropped = "correlation_events_dropped" in "detect",
         loss("correlations", "events of correlations over the cap of a group");
+    /// Incidents that were opened and closed again while `--learn-only` withheld them.
+    IncidentsWithheld = "incidents_withheld" in "detect", total;
     /// Alerts of subjects evicted at the cap (lowest score first): they are in no incident.
     SubjectsDropped = "subjects_dropped" in "detect",
         loss("subjects", "alerts of subjects over the cap");

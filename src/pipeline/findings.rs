@@ -85,6 +85,10 @@ pub(super) struct Found {
     /// Alerts so far, by rule.
     pub(super) hits: Hits,
     pub(super) min_level: Level,
+    /// Incidents are withheld while baselines are only learned.
+    learn_only: bool,
+    /// The latest changes were withheld.
+    withheld: bool,
     pub(super) rules: Arc<RuleSet>,
     pub(super) catalog: Arc<SourceCatalog>,
 }
@@ -132,6 +136,8 @@ impl Found {
             counters: Counters::default(),
             hits: Hits::default(),
             min_level: plan.min_level,
+            learn_only: plan.learn_only,
+            withheld: false,
             rules: Arc::clone(&prepared.rules),
             catalog: Arc::clone(&prepared.catalog),
         };
@@ -187,7 +193,10 @@ impl Found {
     /// Everything that was pushed has reached the outputs.
     pub(super) fn note_reported(&mut self) {
         if std::mem::take(&mut self.pushed) {
-            self.ledger.note_reported(self.min_level);
+            match self.withheld {
+                true => self.ledger.note_alerted(self.min_level),
+                false => self.ledger.note_reported(self.min_level),
+            }
             self.append(false);
         }
     }
@@ -368,8 +377,19 @@ impl Found {
         Ok(())
     }
 
+    /// Whether incidents are withheld: those still open when that ends are reported then.
+    fn withholds(&self) -> bool {
+        self.learn_only && self.state.as_ref().is_some_and(|state| state.baselines.learning())
+    }
+
     /// Incidents that were opened, got worse or were closed since the last call, in output order.
     fn take_changes(&mut self) -> Vec<Arc<Incident>> {
+        self.withheld = self.withholds();
+        if self.withheld {
+            let closed = self.ledger.discard_closed(self.min_level);
+            self.counters.add(Counter::IncidentsWithheld, closed);
+            return Vec::new();
+        }
         let mut changes = self.ledger.take_changes(self.min_level);
         for incident in &mut changes {
             incident.id = emit::id::incident_id(&incident.subject, incident.since, incident.time);
@@ -402,6 +422,9 @@ impl Found {
         let mut incidents: Vec<Incident> =
             closed.map(|incident| Incident::clone(incident)).chain(self.ledger.open()).collect();
         incidents.retain(|incident| incident.level >= self.min_level);
+        if self.withheld {
+            incidents.clear();
+        }
         incidents.sort_by(|a, b| (a.time, &a.subject).cmp(&(b.time, &b.subject)));
         Findings {
             endpoints,

@@ -89,6 +89,7 @@ impl Heartbeat {
             counted: &set.counters,
             endpoints: span.endpoints,
             claims: span.claims,
+            learning: span.learned.is_some_and(BaselineTotals::learning),
         };
         let warnings = warnings::of(&snapshot.plan, &snapshot.prepared, &answer);
         let one_way_feeds = match span.one_way_feeds.as_slice() {

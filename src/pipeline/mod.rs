@@ -144,6 +144,7 @@ impl Outcome {
             counted: &self.counters,
             endpoints: &self.endpoints,
             claims: self.sessions.claims(),
+            learning: self.learned.as_ref().is_some_and(BaselineTotals::learning),
         }
     }
 

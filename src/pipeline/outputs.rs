@@ -345,6 +345,7 @@ fn shaping_arguments(plan: &Plan) -> Vec<String> {
         ("cap-endpoints", Some(plan.caps.endpoints.to_string())),
         ("cap-alerts", Some(plan.caps.alerts.to_string())),
         ("learn-days", plan.state.as_ref().map(|_| plan.days_to_learn().to_string())),
+        ("learn-only", plan.learn_only.then(|| "true".to_owned())),
         ("cap-baselines", plan.state.as_ref().map(|_| plan.caps.baselines.to_string())),
     ];
     let given = flags.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value?)));

@@ -14,8 +14,9 @@ use crate::capture::{HashPolicy, InputSpec, ReadOptions, Windows, expand_inputs}
 use crate::config::memory::{Bounds, Shares};
 use crate::config::{HashInputs, Plan, PointBy};
 use crate::decode::DecodeConfig;
-use crate::detect::{LIST_AGE_DAYS_MAX, RuleSet, SourceCatalog};
+use crate::detect::{LIST_AGE_DAYS_MAX, ListSource, RuleSet, SourceCatalog};
 use crate::enrich::geo::Question;
+use crate::enrich::lists::ListInfo;
 use crate::enrich::{EnrichData, EnrichOptions, Nat64, Prefix, parse_place};
 use crate::model::{Error, Nanos};
 use crate::pipeline::decap_config::{self, Off};
@@ -98,6 +99,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared, Vec<Error>> {
             .and_then(|()| expand_inputs(&plan.inputs).map_err(|e| vec![e])),
     };
     let inputs = keep(inputs, &mut errors);
+    keep(can_learn(plan), &mut errors);
     let rules = keep(RuleSet::load(&plan.rules_only, &plan.rules, &plan.site_values), &mut errors);
     let placed_all = |errors: Vec<Error>| {
         let place = plan.config_lines.likelihood.as_ref();
@@ -171,6 +173,17 @@ fn can_follow(plan: &Plan) -> Result<(), Vec<Error>> {
     })
 }
 
+/// Nobody knows when learning ends where nothing is kept.
+fn can_learn(plan: &Plan) -> Result<(), Vec<Error>> {
+    if plan.learn_only && plan.state.is_none() {
+        let cause =
+            "nothing is learned from run to run, so that no incident would ever be reported";
+        let help = "give --state DIR, or leave --learn-only (learn_only in the configuration) out";
+        return Err(vec![Error::new("--learn-only", cause).help(help)]);
+    }
+    Ok(())
+}
+
 fn load_enrich(plan: &Plan) -> Result<EnrichData, Vec<Error>> {
     let mut errors = Vec::new();
     let mut home = Vec::with_capacity(plan.home.len());
@@ -236,7 +249,12 @@ fn placed(error: Error, at: Option<&(PathBuf, u32)>) -> Error {
 
 /// The sources that alerts may name.
 fn catalog(enrich: &EnrichData) -> SourceCatalog {
-    let lists = enrich.lists.infos().iter().map(|list| list.source_info()).collect();
+    let list = |list: &ListInfo| ListSource {
+        info: list.source_info(),
+        weight: list.weight,
+        half_life_days: list.half_life_days,
+    };
+    let lists = enrich.lists.infos().iter().map(list).collect();
     let database = |question| enrich.geo.database(question).map(|info| info.source_info());
     SourceCatalog { lists, place: database(Question::Place), asn: database(Question::Asn) }
 }

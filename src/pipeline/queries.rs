@@ -12,7 +12,9 @@ use serde::Serialize;
 
 use crate::config::Plan;
 use crate::config::file::load_config;
-use crate::detect::{Probe, RatioOf, RuleSet, Threshold, bounds, cases, embedded, sql, sql_tables};
+use crate::detect::{
+    Probe, RatioOf, RuleSet, Threshold, bounds, cases, embedded, sql, sql_correlation, sql_tables,
+};
 use crate::enrich::geo::{GeoDb, Question};
 use crate::enrich::lists::Lists;
 use crate::enrich::places::known_places;
@@ -236,7 +238,7 @@ pub fn sql(
         // Writing into a String cannot fail.
         let _ = writeln!(head, "-- {id} {name}: a correlation, which no statement here says");
     }
-    Ok((head, sql::statements(&rules)))
+    Ok((head, sql_correlation::statements(&rules)))
 }
 
 /// The numbers of the rules that a site may replace.

@@ -37,6 +37,8 @@ pub(super) struct Answer<'a> {
     pub(super) endpoints: &'a EndpointRows,
     /// Claimed locations that the speed of light refutes, and those that were judged.
     pub(super) claims: (u64, u64),
+    /// Baselines are still only learned.
+    pub(super) learning: bool,
 }
 
 /// All warnings, once the run is over.
@@ -44,8 +46,16 @@ pub(super) fn of(plan: &Plan, prepared: &Prepared, outcome: &Answer<'_>) -> Vec<
     let interrupted = outcome.interrupted.then(|| {
         Warning::new("interrupted", "the run was interrupted: it is about what was read by then")
     });
+    let withheld = (plan.learn_only && outcome.learning).then(|| {
+        let closed = outcome.counted.get(Counter::IncidentsWithheld);
+        let text = format!(
+            "no incident is reported while baselines are learned (--learn-only): {closed} were \
+             opened and closed meanwhile; those that are still open when it ends are reported then"
+        );
+        Warning::new("learn-only", text)
+    });
     let answer = [interrupted, nothing_home(plan, outcome), refuted(plan, outcome)];
-    answer.into_iter().flatten().chain(of_question(plan, prepared)).collect()
+    answer.into_iter().chain([withheld]).flatten().chain(of_question(plan, prepared)).collect()
 }
 
 /// Warnings that are possible before anything is read.

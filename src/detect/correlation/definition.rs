@@ -108,6 +108,8 @@ pub(in crate::detect) struct Correlation {
     pub(in crate::detect) message: Message,
     /// Names of the fields that it groups by; of aliases that are no fields, none.
     pub(in crate::detect) shown: Vec<Option<&'static str>>,
+    /// How many fields its values are made of; 0 where events are counted.
+    pub(in crate::detect) values: usize,
     /// Its own alerts are raised.
     pub(in crate::detect) stands: bool,
     /// Index of its origin.

@@ -24,9 +24,10 @@ pub use seen::Seen;
 
 pub(in crate::detect) use definition::{Compare, Condition, Correlation, Part};
 pub(in crate::detect) use naming::{Broken, Wanted};
-pub(in crate::detect) use parts::PartMaker;
+pub(in crate::detect) use parts::{Counted, PartMaker};
 pub(in crate::detect) use read::{read_section, references};
 pub(in crate::detect) use resolve::{Resolved, resolve};
 pub(in crate::detect) use seen::Event;
+pub(in crate::detect) use shape::Kind;
 pub(in crate::detect) use state::State;
 pub(in crate::detect) use stored::{combine_states, put_event, put_state, read_event, read_state};

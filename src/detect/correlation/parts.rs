@@ -36,6 +36,16 @@ pub(in crate::detect) struct PartMaker<S: 'static> {
 }
 
 impl<S: Judged> PartMaker<S> {
+    /// Each field that is read.
+    pub(in crate::detect) fn fields(&self) -> impl Iterator<Item = &'static Field<S>> + use<S> {
+        let counted = match &self.counted {
+            Counted::Position(_) => Vec::new(),
+            Counted::Distinct(fields) => fields.clone(),
+            Counted::Number(field) => vec![*field],
+        };
+        self.group.clone().into_iter().chain(counted)
+    }
+
     /// The part; none if a value is missing. Its ratio is still that of nothing.
     pub(in crate::detect) fn make(&self, event: &impl Values<S>) -> Option<Part> {
         let group = texts(&self.group, event)?;

@@ -294,6 +294,7 @@ fn compile(
         cap: EVENTS_MAX.max(2 * (asked + 1)),
     };
     let rule = Arc::new(rule);
+    let values = section.fields.len();
     let condition = section.condition;
     Some(Correlation {
         rule,
@@ -303,6 +304,7 @@ fn compile(
         unit,
         message: message.ok()?,
         shown,
+        values,
         stands,
         origin: 0,
     })

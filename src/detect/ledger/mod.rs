@@ -178,10 +178,22 @@ impl Ledger {
         self.incidents.take_changes(level)
     }
 
+    /// Forgets the incidents that were closed since the last call without having been reported;
+    /// how many there were at this level or a higher one.
+    pub fn discard_closed(&mut self, level: Level) -> u64 {
+        self.incidents.discard_closed(level)
+    }
+
     /// Everything that was found has reached the outputs: alerts, and incidents of this level or a
     /// higher one.
     pub fn note_reported(&mut self, level: Level) {
         let record = self.journal.is_some().then(|| store::reported(level));
+        self.note(record);
+    }
+
+    /// Notes that alerts have reached the outputs, and that incidents were withheld from them.
+    pub fn note_alerted(&mut self, level: Level) {
+        let record = self.journal.is_some().then(|| store::alerted(level));
         self.note(record);
     }
 

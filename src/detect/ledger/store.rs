@@ -32,7 +32,7 @@ use crate::wire::framed::{self, Framed};
 use crate::wire::{Reader, WireError};
 
 /// Version of both formats.
-const VERSION: u16 = 3;
+const VERSION: u16 = 4;
 
 /// The first version that can be read.
 const VERSION_MIN: u16 = 2;
@@ -52,6 +52,7 @@ const RAISED: u8 = 2;
 const REPORTED: u8 = 3;
 const CLOSED: u8 = 4;
 const COUNTED: u8 = 5;
+const ALERTED: u8 = 6;
 
 /// Why bytes are no ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +105,13 @@ pub(super) fn fired(endpoint: &str, alert: &Alert) -> Vec<u8> {
 /// A record: all that was found was reported.
 pub(super) fn reported(level: Level) -> Vec<u8> {
     let mut w = Writer(vec![REPORTED]);
+    w.word(&LEVELS, &level);
+    w.0
+}
+
+/// A record: alerts were reported, and incidents withheld.
+pub(super) fn alerted(level: Level) -> Vec<u8> {
+    let mut w = Writer(vec![ALERTED]);
     w.word(&LEVELS, &level);
     w.0
 }
@@ -234,6 +242,10 @@ impl Ledger {
             }
             REPORTED => {
                 self.take_changes(codec::word(&mut r, &LEVELS)?);
+                self.unreported.clear();
+            }
+            ALERTED => {
+                self.discard_closed(codec::word(&mut r, &LEVELS)?);
                 self.unreported.clear();
             }
             COUNTED => {
