@@ -1,4 +1,4 @@
-//! Reads list files: headers, entries, and every error with its line.
+//! Reads list files: entries, and every error with its line.
 //!
 //! Owns: the text format. In: files of `--lists DIR`, the default lists. Out: [`ListFile`]s.
 //! Never: stops at the first error, keeps half a list.
@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use crate::bounded;
 use crate::enrich::hits::HITS_MAX;
+use crate::enrich::list_header::{header, is_word};
 use crate::enrich::lists::{Kind, ListInfo};
 use crate::enrich::lpm::Prefix;
 use crate::enrich::names::Pattern;
 use crate::enrich::prefix_index::PrefixLines;
 use crate::enrich::signatures::file::Field;
-use crate::model::{Error, Nanos, Transport};
+use crate::model::{Error, Transport};
 use crate::wire::payload::Shape;
 
 /// Maximum size of a list file, in bytes.
@@ -148,8 +149,13 @@ pub(crate) fn parse(path: &Path, text: &str) -> Result<ListFile, Vec<Error>> {
         }
     };
     let mut body = Body::new(info, text);
-    for (number, entry) in entries(text) {
-        if let Err((cause, help)) = body.take(entry) {
+    for (number, line) in (1u32..).zip(text.lines()) {
+        if body.take_plain(line) {
+            continue;
+        }
+        if let Some(entry) = entry(line)
+            && let Err((cause, help)) = body.take(entry)
+        {
             errors.push(Error::new("list entry", cause).at(path, number).help(help));
             // A file of another kind has an error in each line.
             if errors.len() >= ERRORS_MAX {
@@ -169,26 +175,15 @@ pub(crate) fn parse(path: &Path, text: &str) -> Result<ListFile, Vec<Error>> {
     if errors.is_empty() { Ok(body.finish()) } else { Err(errors) }
 }
 
-/// The header: the comments before the first entry.
-fn header(path: &Path, text: &str, errors: &mut Vec<Error>) -> Result<ListInfo, Vec<Error>> {
-    let mut header = Header::default();
-    for (number, line) in (1u32..).zip(text.lines()) {
-        let line = line.trim();
-        match line.strip_prefix('#') {
-            Some(comment) => errors.extend(header.take(comment, path, number).err()),
-            None if line.is_empty() => {}
-            None => break,
-        }
-    }
-    header.finish(path)
+/// The entries with their lines.
+fn entries(text: &str) -> impl Iterator<Item = (u32, &str)> {
+    (1u32..).zip(text.lines()).filter_map(|(number, line)| Some((number, entry(line)?)))
 }
 
-/// The entries with their lines, without comments behind them.
-fn entries(text: &str) -> impl Iterator<Item = (u32, &str)> {
-    (1u32..).zip(text.lines()).filter_map(|(number, line)| {
-        let entry = line.split('#').next().unwrap_or_default().trim();
-        (!entry.is_empty()).then_some((number, entry))
-    })
+/// The entry of a line, without a comment behind it.
+fn entry(line: &str) -> Option<&str> {
+    let entry = line.split('#').next().unwrap_or_default().trim();
+    (!entry.is_empty()).then_some(entry)
 }
 
 /// The entries of a list so far.
@@ -211,6 +206,17 @@ impl Body {
         let (lines, meanings, numbers) = (Vec::new(), Vec::new(), HashMap::new());
         let (shared, repeats) = (Interner::default(), Repeats::default());
         Body { info, lines, shared, repeats, prefixes, meanings, numbers }
+    }
+
+    /// Takes a line that is a prefix of IPv4 and nothing else: there may be millions.
+    fn take_plain(&mut self, line: &str) -> bool {
+        if self.info.kind != Kind::Prefix {
+            return false;
+        }
+        let Some(prefix) = Prefix::parse_plain_v4(line.as_bytes()) else { return false };
+        let number = self.number(None, None);
+        self.prefixes.push(prefix, number);
+        true
     }
 
     fn take(&mut self, entry: &str) -> Result<(), Refusal> {
@@ -378,118 +384,4 @@ fn parse_port(text: &str) -> Result<Key, Refusal> {
     };
     let port = port.parse().ok().filter(|p| *p > 0).ok_or_else(refusal)?;
     Ok(Key::Port(transport, port))
-}
-
-fn is_word(text: &str) -> bool {
-    let ok = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._:-".contains(&b);
-    !text.is_empty() && text.bytes().all(ok)
-}
-
-/// The header's keys.
-#[derive(Default)]
-struct Header {
-    name: Option<String>,
-    tag: Option<String>,
-    kind: Option<Kind>,
-    source: Option<String>,
-    date: Option<(String, Nanos)>,
-    licence: Option<String>,
-    application: Option<String>,
-    weight: Option<f64>,
-    half_life_days: Option<f64>,
-    category: Option<String>,
-}
-
-impl Header {
-    /// Parses `key: value`; any other comment is ignored.
-    fn take(&mut self, comment: &str, path: &Path, line: u32) -> Result<(), Error> {
-        let Some((key, value)) = comment.split_once(':') else { return Ok(()) };
-        let value = value.trim();
-        let refuse =
-            |cause: String, help: &str| Error::new("list header", cause).at(path, line).help(help);
-        let word = |help: &str| match is_word(value) {
-            true => Ok(Some(value.to_owned())),
-            false => Err(refuse(format!("`{value}` is not a lower-case word"), help)),
-        };
-        match key.trim() {
-            "name" => self.name = word("write a name like hosting-asn")?,
-            "tag" => self.tag = word("write a tag like vpn:astrill")?,
-            "application" => self.application = word("write an application like anydesk")?,
-            "source" => self.source = Some(value.to_owned()),
-            "licence" | "license" => self.licence = Some(value.to_owned()),
-            "category" => self.category = Some(value.to_owned()),
-            "kind" => {
-                self.kind = Some(match value {
-                    "prefix" => Kind::Prefix,
-                    "name" => Kind::Name,
-                    "asn" => Kind::Asn,
-                    "port" => Kind::Port,
-                    _ => {
-                        let cause = format!("`{value}` is no kind of list");
-                        return Err(refuse(cause, "write prefix, name, asn or port"));
-                    }
-                });
-            }
-            "date" => {
-                let at = Nanos::from_date(value).ok_or_else(|| {
-                    refuse(format!("`{value}` is not a date"), "write YYYY-MM-DD")
-                })?;
-                self.date = Some((value.to_owned(), at));
-            }
-            "weight" => {
-                let weight = value.parse().ok().filter(|w| (0.0..=1.0).contains(w));
-                self.weight = Some(weight.ok_or_else(|| {
-                    refuse(format!("`{value}` is not a weight"), "write a number from 0 to 1")
-                })?);
-            }
-            "half_life_days" => {
-                let days = value.parse().ok().filter(|days| (1.0..=36_500.0).contains(days));
-                self.half_life_days = Some(days.ok_or_else(|| {
-                    let cause = format!("`{value}` is no half-life");
-                    refuse(cause, "write days, 1 to 36500")
-                })?);
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn finish(self, path: &Path) -> Result<ListInfo, Vec<Error>> {
-        let mut missing = Vec::new();
-        let present = [
-            ("name", self.name.is_some()),
-            ("kind", self.kind.is_some()),
-            ("source", self.source.is_some()),
-            ("date", self.date.is_some()),
-            ("licence", self.licence.is_some()),
-        ];
-        for (key, _) in present.into_iter().filter(|(_, there)| !there) {
-            missing.push(
-                Error::new("list header", format!("it has no usable `# {key}:` line"))
-                    .at(path, 0)
-                    .help("a list begins with # name: # kind: # source: # date: # licence:"),
-            );
-        }
-        let (Some(name), Some(kind), Some((date, built_at))) = (self.name, self.kind, self.date)
-        else {
-            return Err(missing);
-        };
-        let (Some(source), Some(licence)) = (self.source, self.licence) else {
-            return Err(missing);
-        };
-        Ok(ListInfo {
-            tag: self.tag.unwrap_or_else(|| format!("list:{name}")).into(),
-            name: name.into(),
-            kind,
-            source,
-            date,
-            licence,
-            application: self.application.map(Arc::from),
-            weight: self.weight,
-            half_life_days: self.half_life_days,
-            category: self.category,
-            entries: 0,
-            built_at,
-        })
-    }
 }

@@ -42,6 +42,35 @@ impl Prefix {
         Ok(prefix)
     }
 
+    /// The form that most entries of long lists have, `192.0.2.0/24` or `192.0.2.1` and nothing
+    /// else, in one pass. Whatever else there may be is left to [`Prefix::parse`].
+    pub fn parse_plain_v4(text: &[u8]) -> Option<Prefix> {
+        let (mut address, mut octets, mut octet, mut digits) = (0u32, 0u8, 0u32, 0u8);
+        let mut bytes = text.iter();
+        let length = loop {
+            match bytes.next() {
+                // No octet begins with a zero but 0.
+                Some(digit @ b'0'..=b'9') if digits < 3 && (digits == 0 || octet > 0) => {
+                    octet = octet * 10 + u32::from(digit - b'0');
+                    digits += 1;
+                }
+                end @ (Some(b'.' | b'/') | None) if digits > 0 && octet <= 255 => {
+                    address = address << 8 | octet;
+                    octets += 1;
+                    match (end, octets) {
+                        (Some(b'.'), 1..4) => (octet, digits) = (0, 0),
+                        (Some(b'/'), 4) => break plain_length(bytes.as_slice())?,
+                        (None, 4) => break 32,
+                        _ => return None,
+                    }
+                }
+                _ => return None,
+            }
+        };
+        let host = u32::MAX.checked_shr(length.into()).unwrap_or(0);
+        (address & host == 0).then(|| Prefix::of_v4(address, length))
+    }
+
     /// The prefix of `len` bits (0 to 128) that contains the address.
     pub const fn new(bits: u128, len: u8) -> Prefix {
         let len = if len > 128 { 128 } else { len };
@@ -173,6 +202,16 @@ impl<T> PrefixSet<T> {
     }
 }
 
+/// A prefix length of IPv4.
+fn plain_length(text: &[u8]) -> Option<u8> {
+    let length = match text {
+        [one @ b'0'..=b'9'] => one - b'0',
+        [ten @ b'1'..=b'3', one @ b'0'..=b'9'] => (ten - b'0') * 10 + (one - b'0'),
+        _ => return None,
+    };
+    (length <= 32).then_some(length)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -208,7 +247,47 @@ mod tests {
         assert!(found("::a01:203").is_empty());
     }
 
+    #[test]
+    fn the_plain_form_is_read_as_the_whole_grammar_reads_it() {
+        for text in [
+            "10.0.0.1",
+            "10.0.0.0/8",
+            "0.0.0.0/0",
+            "255.255.255.255/32",
+            "1.2.3.0/24",
+            "1.2.3.4/24",
+            "01.2.3.4",
+            "1.2.3",
+            "1.2.3.4.5",
+            "256.1.1.1",
+            "1.2.3.4/33",
+            "1.2.3.4/+8",
+            "1.2.3.4/",
+            "1.2.3.0/08",
+            "1.2.3.4 ",
+            "",
+            "::1",
+            "1.2.3.4/032",
+            "1..2.3",
+            "1.2.3.1000",
+            ".1.2.3.4",
+            "1.2.3.4x",
+        ] {
+            let plain = Prefix::parse_plain_v4(text.as_bytes());
+            assert!(plain.is_none() || plain == Prefix::parse(text).ok(), "{text}: {plain:?}");
+        }
+        assert!(Prefix::parse_plain_v4(b"198.51.100.0/24").is_some());
+        assert!(Prefix::parse_plain_v4(b"198.51.100.7").is_some());
+    }
+
     proptest! {
+        #[test]
+        fn each_plain_prefix_is_read(bits in any::<u32>(), length in 0u8..=32) {
+            let prefix = Prefix::of_v4(bits, length);
+            let text = format!("{}/{length}", std::net::Ipv4Addr::from(prefix.bits as u32));
+            prop_assert_eq!(Prefix::parse_plain_v4(text.as_bytes()), Some(prefix));
+        }
+
         #[test]
         fn agrees_with_a_scan_of_all_prefixes(
             raw in prop::collection::vec((any::<u8>(), any::<u16>(), 100u8..=128), 0..60),

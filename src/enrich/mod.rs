@@ -14,6 +14,7 @@ pub mod geo;
 mod hits;
 pub mod intel;
 mod list_file;
+mod list_header;
 pub mod lists;
 pub mod lpm;
 pub mod names;
