@@ -1,7 +1,8 @@
-//! What rules and correlations cost: `cargo bench --bench detect [-- CAPTURE ...]`.
+//! What rules, correlations and lists cost: `cargo bench --bench detect [-- CAPTURE ...]`.
 //!
 //! Rules: time a record, over the demonstration or the captures named. Correlations: time an event
-//! while a million groups are open. The least of several rounds, since other programs only add.
+//! while a million groups are open. Lists: time to load ten million prefixes, and a look-up among
+//! them. The least of several rounds, since other programs only add.
 
 #![allow(
     clippy::disallowed_methods,
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 use longhaul::config::Plan;
 use longhaul::detect::ledger::{Ledger, LedgerConfig};
 use longhaul::detect::{RuleSet, SourceCatalog};
+use longhaul::enrich::lists::Lists;
 use longhaul::model::{Addr, Nanos, Record};
 use longhaul::pipeline::{NoProgress, run_tapped};
 
@@ -102,12 +104,46 @@ fn correlation(kind: &str, field: &str, record: &Record) {
     );
 }
 
+/// Addresses of a made feed: the same in each run.
+fn address(number: u32) -> u32 {
+    number.wrapping_mul(2_654_435_761).rotate_left(7) ^ number.wrapping_mul(40_503)
+}
+
+fn lists() {
+    let (groups, lookups) = sizes();
+    let prefixes = groups * 10;
+    let mut text = String::from(
+        "# name: feed\n# kind: prefix\n# source: made\n# licence: CC0-1.0\n# date: \
+         2026-11-01\n",
+    );
+    for number in 0..prefixes {
+        text.push_str(&format!("{}\n", std::net::Ipv4Addr::from(address(number))));
+    }
+    let begin = Instant::now();
+    let lists = Lists::from_text("feed.txt".as_ref(), &text).expect("a list");
+    let loaded = begin.elapsed();
+    let mut least = Duration::MAX;
+    for round in 0..ROUNDS as u32 {
+        // Half of them are listed.
+        let asked = |n: u32| address(n.wrapping_mul(7_919) % prefixes) ^ (n & 1) << (round + 8);
+        let begin = Instant::now();
+        for n in 0..lookups {
+            let addr = Addr::from(std::net::IpAddr::from(asked(n).to_be_bytes()));
+            black_box(lists.by_address(addr).count());
+        }
+        least = least.min(begin.elapsed());
+    }
+    let each = least.as_nanos() as f64 / f64::from(lookups);
+    println!("lists: {prefixes} prefixes in {loaded:.2?}, {each:.0} ns a look-up");
+}
+
 fn main() {
     let named: Vec<PathBuf> =
         std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).map(PathBuf::from).collect();
     let demo = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/demo/farm.pcap.zst");
     let records = records(if named.is_empty() { vec![demo] } else { named });
     catalogue(&records);
+    lists();
     let Some(record) = records.first() else { return };
     correlation("event_count", "", record);
     correlation("value_count", ", field: destination.port", record);

@@ -1,7 +1,7 @@
 //! The header of a list file: `# key: value` before the first entry.
 //!
-//! Owns: its keys. In: the text of a list. Out: a [`ListInfo`], or every error with its line. Never:
-//! reads an entry; refuses a comment whose key it does not know.
+//! Owns: its keys. In: the text of a list. Out: a [`ListInfo`], or every error with its line.
+//! Never: reads an entry; refuses a comment whose key it does not know.
 
 use std::path::Path;
 use std::sync::Arc;
