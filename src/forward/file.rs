@@ -135,16 +135,23 @@ impl FileTarget {
     }
 
     fn write(&mut self, messages: &[Message<'_>]) -> io::Result<()> {
-        let mut lines = Vec::new();
-        for message in messages {
-            lines.extend_from_slice(message.text);
-            lines.push(b'\n');
-        }
+        let lines = lines_of(messages);
         let (mut file, bytes) = self.open()?;
         file.write_all(&lines)?;
         self.file = Some((file, bytes + lines.len() as u64));
         Ok(())
     }
+}
+
+/// A line of each message.
+fn lines_of(messages: &[Message<'_>]) -> Vec<u8> {
+    let bytes = messages.iter().map(|message| message.text.len() + 1).sum();
+    let mut lines = Vec::with_capacity(bytes);
+    for message in messages {
+        lines.extend_from_slice(message.text);
+        lines.push(b'\n');
+    }
+    lines
 }
 
 /// Writes a file compressed, and to disk.
@@ -217,11 +224,7 @@ impl Target for StdoutTarget {
     }
 
     fn send(&mut self, messages: &[Message<'_>], _now: Duration) -> Result<Vec<Refused>, Failure> {
-        let mut lines = Vec::new();
-        for message in messages {
-            lines.extend_from_slice(message.text);
-            lines.push(b'\n');
-        }
+        let lines = lines_of(messages);
         let mut stdout = io::stdout().lock();
         let written = stdout.write_all(&lines).and_then(|()| stdout.flush());
         written.map_err(|cause| {

@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
+use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -239,29 +240,16 @@ impl<'a> Forwarder<'a> {
     }
 
     fn send(&mut self, batch: &Batch) -> Result<(), Failure> {
-        let form = self.job.plan.form;
-        let mut texts: Vec<Vec<u8>> = Vec::new();
-        let mut unreadable = Vec::new();
-        if form != Form::Ecs {
-            for (index, item) in batch.items.iter().enumerate() {
-                let mut text = Vec::new();
-                let rendered =
-                    formats::render(form, (item.kind, item.level), &item.line, &mut text);
-                if let Err(error) = rendered {
-                    unreadable.push(Refused { index, cause: error.to_string() });
-                }
-                texts.push(text);
-            }
-        }
+        let texts = Texts::of(batch, self.job.plan.form);
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut places = Vec::with_capacity(batch.items.len());
         let mut messages = Vec::with_capacity(batch.items.len());
         for (index, item) in batch.items.iter().enumerate() {
-            let text = texts.get(index).map_or(item.line.as_slice(), Vec::as_slice);
+            let event = batch.line(item);
+            let text = texts.get(index).unwrap_or(event);
             if !text.is_empty() {
                 places.push(index);
-                let (kind, level) = (item.kind, item.level);
-                messages.push(Message { kind, level, at, event: &item.line, text });
+                messages.push(Message { kind: item.kind, level: item.level, at, event, text });
             }
         }
         let now = self.began.elapsed();
@@ -274,7 +262,7 @@ impl<'a> Forwarder<'a> {
         let refused = refused
             .into_iter()
             .filter_map(|one| Some(Refused { index: *places.get(one.index)?, cause: one.cause }));
-        self.put_aside(batch, refused.chain(unreadable).collect());
+        self.put_aside(batch, refused.chain(texts.unreadable).collect());
         self.recovered();
         self.remark();
         Ok(())
@@ -330,7 +318,7 @@ impl<'a> Forwarder<'a> {
                 if file.metadata()?.len() > REFUSED_BYTES_MAX {
                     return Err(std::io::Error::other("it is full"));
                 }
-                file.write_all(&item.line).and_then(|()| file.write_all(b"\n"))
+                file.write_all(batch.line(item)).and_then(|()| file.write_all(b"\n"))
             });
             let kept = kept.map_or_else(|e| format!("not kept: {e}"), |()| "kept".to_owned());
             let path = path.display();
@@ -359,6 +347,36 @@ impl<'a> Forwarder<'a> {
         if let Some((since, _)) = self.failing.take() {
             self.say(&format!("reached again after {} s", since.elapsed().as_secs()));
         }
+    }
+}
+
+/// The lines of a batch in another form.
+#[derive(Default)]
+struct Texts {
+    bytes: Vec<u8>,
+    places: Vec<Range<usize>>,
+    /// Lines that have none.
+    unreadable: Vec<Refused>,
+}
+
+impl Texts {
+    /// Of ECS there are none: its lines are sent as they are.
+    fn of(batch: &Batch, form: Form) -> Texts {
+        let mut texts = Texts::default();
+        let items = batch.items.iter().enumerate().filter(|_| form != Form::Ecs);
+        for (index, item) in items {
+            let (begin, what) = (texts.bytes.len(), (item.kind, item.level));
+            if let Err(error) = formats::render(form, what, batch.line(item), &mut texts.bytes) {
+                texts.bytes.truncate(begin);
+                texts.unreadable.push(Refused { index, cause: error.to_string() });
+            }
+            texts.places.push(begin..texts.bytes.len());
+        }
+        texts
+    }
+
+    fn get(&self, index: usize) -> Option<&[u8]> {
+        self.bytes.get(self.places.get(index)?.clone())
     }
 }
 

@@ -5,13 +5,14 @@
 //! all of it is acknowledged, or passes over a line that is whole.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::model::{Error, EventKind, Level};
 use crate::sinks::files::Lock;
-use crate::sinks::spool::segment::{self, Found, HEAD};
+use crate::sinks::spool::segment::{self, Found, HEAD, Tags};
 use crate::sinks::spool::{ACKNOWLEDGED, Lane, acknowledged, failed, segments};
 
 /// Bytes read from a segment at once; a line may take more.
@@ -24,8 +25,8 @@ pub struct Item {
     pub kind: EventKind,
     /// Its level; that of sessions and endpoints is informational.
     pub level: Level,
-    /// ECS JSON, without the end of line.
-    pub line: Vec<u8>,
+    /// Where it is in the batch.
+    place: Range<usize>,
 }
 
 /// Lines of a lane that follow each other.
@@ -37,6 +38,15 @@ pub struct Batch {
     pub items: Vec<Item>,
     /// What [`Reader::acknowledge`] takes once the receiver has them: the number behind the last.
     pub end: u64,
+    /// The part of the segment that they are in.
+    text: Vec<u8>,
+}
+
+impl Batch {
+    /// One of its lines: ECS JSON, without the end of line.
+    pub fn line(&self, item: &Item) -> &[u8] {
+        self.text.get(item.place.clone()).unwrap_or_default()
+    }
 }
 
 /// A spool that this process reads.
@@ -131,7 +141,8 @@ impl Place {
     }
 
     fn next(&mut self, items: usize, bytes: usize, damaged: &mut u64) -> io::Result<Option<Batch>> {
-        let mut batch = Batch { lane: self.lane, items: Vec::new(), end: self.next };
+        let (lane, end) = (self.lane, self.next);
+        let mut batch = Batch { lane, items: Vec::new(), end, text: Vec::new() };
         loop {
             if self.open.is_none() && !self.begin()? {
                 return Ok(None);
@@ -143,13 +154,13 @@ impl Place {
             let mut rest = Found::Incomplete;
             while batch.items.len() < items && size < bytes {
                 rest = segment::first(text.get(taken..).unwrap_or_default());
-                let Found::Line(tags, line, length) = rest else { break };
-                batch.items.push(Item { kind: tags.kind, level: tags.level, line: line.to_vec() });
+                let Found::Line(Tags { kind, level }, line, length) = rest else { break };
                 (taken, size) = (taken + length, size + line.len());
+                batch.items.push(Item { kind, level, place: taken - line.len()..taken });
             }
             (self.at, self.next) = (self.at + taken as u64, self.next + batch.items.len() as u64);
             if !batch.items.is_empty() {
-                batch.end = self.next;
+                (batch.end, batch.text) = (self.next, text);
                 return Ok(Some(batch));
             }
             // The writer is at this segment, unless there is another: then what is left here was
@@ -239,28 +250,17 @@ impl Place {
 }
 
 /// Up to so many bytes of a file from a place on; more if its first record is longer.
-fn read_some(file: &File, at: u64, bytes: usize) -> io::Result<Vec<u8>> {
-    let mut text = vec![0; bytes];
-    let mut filled = 0;
-    while let Some(space) = text.get_mut(filled..) {
-        match file.read_at(space, at + filled as u64) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(cause) if cause.kind() == ErrorKind::Interrupted => {}
-            Err(cause) => return Err(cause),
+fn read_some(mut file: &File, at: u64, bytes: usize) -> io::Result<Vec<u8>> {
+    file.seek(SeekFrom::Start(at))?;
+    let mut text = Vec::with_capacity(bytes);
+    let mut most = bytes;
+    loop {
+        let more = most - text.len();
+        let is_all = file.take(more as u64).read_to_end(&mut text)? < more;
+        let is_most = text.len() >= segment::LINE_BYTES_MAX + READ_BYTES;
+        if is_all || is_most || !matches!(segment::first(&text), Found::Incomplete) {
+            return Ok(text);
         }
-        let is_full = filled == text.len();
-        if is_full && text.len() < segment::LINE_BYTES_MAX + READ_BYTES {
-            if matches!(segment::first(&text), Found::Incomplete) {
-                text.resize(text.len() * 2, 0);
-                continue;
-            }
-            break;
-        }
-        if is_full {
-            break;
-        }
+        most = text.len() * 2;
     }
-    text.truncate(filled);
-    Ok(text)
 }

@@ -34,7 +34,7 @@ fn take(reader: &mut Reader) -> Vec<usize> {
 
 fn numbers(batch: &Batch) -> Vec<usize> {
     let number = |item: &Item| {
-        let text = std::str::from_utf8(&item.line).unwrap();
+        let text = std::str::from_utf8(batch.line(item)).unwrap();
         text.trim_start_matches("{\"n\":").trim_end_matches('}').parse().unwrap()
     };
     batch.items.iter().map(number).collect()
@@ -218,7 +218,8 @@ fn a_spool_that_cannot_be_written_is_reported_once_and_its_alerts_wait() {
     let of = |counter| counters.get(counter);
     assert_eq!((of(Counter::SpoolDropped), of(Counter::Spooled)), (5, 1));
     let mut reader = Reader::open(dir.path()).unwrap();
-    assert_eq!(reader.next(9, 4_096).unwrap().unwrap().items[0].line, b"an alert");
+    let batch = reader.next(9, 4_096).unwrap().unwrap();
+    assert_eq!(batch.line(&batch.items[0]), b"an alert");
 }
 
 /// Writes what an event is.
