@@ -130,6 +130,7 @@ fn a_scrape_has_every_counter_with_the_values_of_run_json() {
     assert!(seen["longhaul_stage_seconds_count{stage=\"work\"}"] > 0.0, "{page}");
     assert_eq!(seen["longhaul_interface_packets_total{interface=\"a0\"}"], sent.len() as f64);
     assert!(seen.contains_key("longhaul_sink_lag_seconds{sink=\"f\"}"), "{page}");
+    assert_eq!(seen["longhaul_sink_refused_bytes{sink=\"f\"}"], 0.0, "{page}");
     assert!(seen.keys().any(|name| name.starts_with("longhaul_list_age_seconds")), "{page}");
     well_formed(&page);
     for text in [

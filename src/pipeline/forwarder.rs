@@ -26,7 +26,7 @@ use crate::model::sink::SinkPlan;
 use crate::model::{Error, Form};
 use crate::sandbox;
 use crate::sinks::Tell;
-use crate::sinks::spool::{Batch, Lane, Reader};
+use crate::sinks::spool::{Batch, Lane, REFUSED, Reader};
 
 /// Messages sent at once, and their bytes.
 const BATCH_ITEMS: usize = 1_000;
@@ -41,8 +41,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// The first and the longest wait after a failure; each is twice the one before it.
 const WAIT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
-/// The file of messages that a receiver refuses, and its size at most.
-const REFUSED: &str = "refused.ndjson";
+/// The size at most of the file of messages that a receiver refuses.
 const REFUSED_BYTES_MAX: u64 = 16 << 20;
 
 /// A sink, and the directory of its spool.

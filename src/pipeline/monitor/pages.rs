@@ -16,6 +16,7 @@ use crate::pipeline::delivery::Watched;
 use crate::pipeline::gauges::{Gauges, LANE_BATCHES, TABLES, Table, limit};
 use crate::pipeline::snapshot::{Current, Snapshot, lock};
 use crate::pipeline::stats::{Stats, wall_clock};
+use crate::sinks::spool::Waiting;
 
 /// Moments that are remembered of a spool: of more, every second one is forgotten.
 const MOMENTS_MAX: usize = 1_024;
@@ -83,20 +84,24 @@ impl Pages {
         let seen: Vec<_> = self.spools.iter_mut().filter_map(|spool| spool.look(now)).collect();
         let help = "Events in the spool of a sink that its receiver has not confirmed.";
         page.family("longhaul_sink_waiting_events", Kind::Gauge, help);
-        seen.iter().for_each(|(name, waits, ..)| page.sample(&[("sink", name)], waits));
+        seen.iter().for_each(|(name, _, all)| page.sample(&[("sink", name)], all.lines));
         let help = "How long the oldest of them has waited since this start, by the system's \
                     clock: what an earlier run left counts from this start.";
         page.family("longhaul_sink_lag_seconds", Kind::Gauge, help);
-        seen.iter().for_each(|(name, _, lag, _)| page.sample(&[("sink", name)], lag));
+        seen.iter().for_each(|(name, lag, _)| page.sample(&[("sink", name)], lag));
         let help = "Bytes of the spool of a sink.";
         page.family("longhaul_sink_spool_bytes", Kind::Gauge, help);
-        seen.iter().for_each(|(name, .., bytes)| page.sample(&[("sink", name)], bytes));
+        seen.iter().for_each(|(name, _, all)| page.sample(&[("sink", name)], all.bytes));
+        let help = "Bytes of events that the receiver of a sink has refused: refused.ndjson beside \
+                    its spool has them.";
+        page.family("longhaul_sink_refused_bytes", Kind::Gauge, help);
+        seen.iter().for_each(|(name, _, all)| page.sample(&[("sink", name)], all.refused));
     }
 }
 
 impl WatchedSpool {
-    /// Name, events that wait, the seconds of the oldest, and bytes; nothing if it cannot be read.
-    fn look(&mut self, now: Instant) -> Option<(&str, u64, f64, u64)> {
+    /// Name, the seconds that the oldest has waited, and what waits; nothing if it cannot be read.
+    fn look(&mut self, now: Instant) -> Option<(&str, f64, Waiting)> {
         let (name, dir, ends) = &self.watched;
         let waiting = ends.waiting(dir).ok()?;
         if self.moments.back().is_none_or(|(written, _)| *written < waiting.written) {
@@ -115,7 +120,7 @@ impl WatchedSpool {
         }
         let since = self.moments.front().map(|(_, since)| now.saturating_duration_since(*since));
         let lag = since.filter(|_| waiting.lines > 0).unwrap_or_default();
-        Some((name, waiting.lines, lag.as_secs_f64(), waiting.bytes))
+        Some((name, lag.as_secs_f64(), waiting))
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::sinks::spool::{Lane, acknowledged, segments};
+use crate::sinks::spool::{Lane, REFUSED, acknowledged, segments};
 
 /// The number of the next line of each lane: the writer sets them.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct Waiting {
     pub confirmed: u64,
     /// Lines that were written.
     pub written: u64,
+    /// Bytes of those that the receiver has refused.
+    pub refused: u64,
 }
 
 impl Ends {
@@ -49,6 +51,8 @@ impl Ends {
             let sizes = files.iter().filter_map(|(_, path)| Some(path.metadata().ok()?.len()));
             all.bytes += sizes.sum::<u64>();
         }
+        // Most have none.
+        all.refused = dir.join(REFUSED).metadata().map_or(0, |meta| meta.len());
         Ok(all)
     }
 }

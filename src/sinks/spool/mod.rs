@@ -61,6 +61,9 @@ pub fn whole_lines(segment: &[u8]) -> (u64, usize) {
 /// The file that holds how many lines of a lane the receiver has.
 const ACKNOWLEDGED: &str = "acknowledged";
 
+/// The file of messages that the receiver refuses, beside the lanes.
+pub const REFUSED: &str = "refused.ndjson";
+
 /// An error about a spool.
 fn failed(path: &Path, cause: &std::io::Error) -> Error {
     Error::new(format!("spool {}", path.display()), cause.to_string())
