@@ -7,6 +7,7 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::forward::{Failure, Message, Refused, Target};
@@ -28,6 +29,8 @@ pub(super) struct FileTarget {
     file: Option<(File, u64)>,
     sent: u64,
     synced: (Duration, u64),
+    /// The sync under way, and the messages that it covers.
+    syncing: Option<(JoinHandle<io::Result<()>>, u64)>,
     /// Why a finished file stays as it is.
     remark: Option<String>,
 }
@@ -38,13 +41,22 @@ impl FileTarget {
         (rotate, keep, zstd): (Rotate, usize, bool),
         sync: Sync,
     ) -> FileTarget {
-        let synced = (Duration::ZERO, 0);
-        let path = path.to_path_buf();
-        FileTarget { path, rotate, keep, zstd, sync, file: None, sent: 0, synced, remark: None }
+        FileTarget {
+            path: path.to_path_buf(),
+            rotate,
+            keep,
+            zstd,
+            sync,
+            file: None,
+            sent: 0,
+            synced: (Duration::ZERO, 0),
+            syncing: None,
+            remark: None,
+        }
     }
 
     fn fail(&mut self, cause: &io::Error) -> Failure {
-        (self.file, self.sent, self.synced.1) = (None, 0, 0);
+        (self.file, self.syncing, self.sent, self.synced.1) = (None, None, 0, 0);
         Failure::new(format!("{}: {cause}", self.path.display()))
     }
 
@@ -134,6 +146,24 @@ impl FileTarget {
         done.and_then(|()| fs::remove_file(&plain))
     }
 
+    /// Begins to sync what was written; lines go on being written meanwhile.
+    fn begin_sync(&mut self) -> io::Result<()> {
+        let Some((file, _)) = &self.file else { return Ok(()) };
+        let file = file.try_clone()?;
+        let thread = thread::Builder::new().name("sync".to_owned());
+        self.syncing = Some((thread.spawn(move || file.sync_data())?, self.sent));
+        Ok(())
+    }
+
+    /// Waits for the sync under way.
+    fn end_sync(&mut self) -> io::Result<()> {
+        let Some((thread, sent)) = self.syncing.take() else { return Ok(()) };
+        let failed = |_| Err(io::Error::other("the thread that syncs it failed"));
+        thread.join().unwrap_or_else(failed)?;
+        self.synced.1 = sent;
+        Ok(())
+    }
+
     fn write(&mut self, messages: &[Message<'_>]) -> io::Result<()> {
         let lines = lines_of(messages);
         let (mut file, bytes) = self.open()?;
@@ -187,21 +217,28 @@ impl Target for FileTarget {
     }
 
     fn confirmed(&mut self, now: Duration) -> Result<u64, Failure> {
-        let (at, synced) = self.synced;
         let each = match self.sync {
-            Sync::Always => Duration::ZERO,
-            Sync::Each(span) => span,
             Sync::Never => return Ok(self.sent),
+            Sync::Always if self.synced.1 < self.sent => return self.finish().map(|()| self.sent),
+            Sync::Always => return Ok(self.sent),
+            Sync::Each(span) => span,
         };
-        if synced < self.sent && now.saturating_sub(at) >= each {
-            self.finish()?;
+        if self.syncing.as_ref().is_some_and(|(thread, _)| thread.is_finished()) {
+            self.end_sync().map_err(|cause| self.fail(&cause))?;
+        }
+        let (at, synced) = self.synced;
+        let is_due = synced < self.sent && now.saturating_sub(at) >= each;
+        if is_due && self.syncing.is_none() {
+            self.begin_sync().map_err(|cause| self.fail(&cause))?;
             self.synced.0 = now;
         }
         Ok(self.synced.1)
     }
 
     fn finish(&mut self) -> Result<(), Failure> {
-        let synced = self.file.as_ref().map_or(Ok(()), |(file, _)| file.sync_data());
+        let ended = self.end_sync();
+        let file = self.file.as_ref();
+        let synced = ended.and_then(|()| file.map_or(Ok(()), |(file, _)| file.sync_data()));
         synced.map_err(|cause| self.fail(&cause))?;
         self.synced.1 = self.sent;
         Ok(())

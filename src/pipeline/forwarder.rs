@@ -33,7 +33,7 @@ const BATCH_ITEMS: usize = 1_000;
 const BATCH_BYTES: usize = 1 << 20;
 
 /// Messages that may be sent before any of them is confirmed.
-const UNCONFIRMED_MAX: u64 = 100_000;
+const UNCONFIRMED_MAX: u64 = 1_000_000;
 
 /// How often a spool is looked at that was empty.
 const LOOK: Duration = Duration::from_millis(100);
@@ -136,6 +136,7 @@ struct Forwarder<'a> {
     /// Those of them that are in `delivered`.
     counted: u64,
     delivered: Delivered,
+    unconfirmed_max: u64,
     /// What the target remarked last.
     remarked: Option<String>,
     /// Since when it fails, why it did last, and the next wait.
@@ -156,6 +157,7 @@ impl<'a> Forwarder<'a> {
             counted: 0,
             delivered,
             remarked: None,
+            unconfirmed_max: UNCONFIRMED_MAX,
             failing: None,
             wait: WAIT.0,
         }
@@ -235,7 +237,7 @@ impl<'a> Forwarder<'a> {
 
     /// Whether nothing more may be sent before something is confirmed.
     const fn is_full(&self) -> bool {
-        self.messages - self.confirmed >= UNCONFIRMED_MAX
+        self.messages - self.confirmed >= self.unconfirmed_max
     }
 
     fn send(&mut self, batch: &Batch) -> Result<(), Failure> {
@@ -421,7 +423,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("spool");
         let mut spool = Spool::open(&dir, u64::MAX).unwrap();
-        let events = UNCONFIRMED_MAX * 2 + 5;
+        let most = 10_000;
+        let events = most * 2 + 5;
         for _ in 0..events {
             spool.add(EventKind::SessionEnd, Level::Informational, b"{}").unwrap();
         }
@@ -440,7 +443,9 @@ mod tests {
         let job = Job { plan, dir, reader, target: Box::<Late>::default() };
         let until = Until { ended: &AtomicBool::new(true), drain: Duration::from_secs(60) };
         let tell: Tell = Arc::new(|_: &str| {});
-        let [delivered] = run(vec![job], &until, &tell).try_into().unwrap();
+        let mut forwarder = Forwarder::new(job, &tell);
+        forwarder.unconfirmed_max = most;
+        let delivered = forwarder.run(&until);
         assert_eq!((delivered.confirmed, delivered.waiting), (events, Some(0)));
     }
 }
