@@ -4,10 +4,10 @@
 #   benches/siem.sh RUN [WAY...]        all of `longhaul sinks send RUN`: reads the result, writes the spool, reads it,
 #                                       changes the form, sends, waits until the receiver has all. Best of ROUNDS.
 #                                       RUN: a directory that `longhaul read --out` made, with many sessions.
-#                                       WAY: file-ecs (-ocsf, -cef, -leef, -eve), tls (to `openssl s_server`, which
-#                                       throws away), rsyslog (TLS), nats; default: file-* and what is installed
+#                                       WAY: file-ecs (-ocsf, -cef, -leef, -eve), rsyslog (over TLS), nats;
+#                                       default: file-*, and what is installed
 #   benches/siem.sh outage              a live sensor with RATE (5,000) sessions a second and a sink that is up for
-#                                       60 s, down for DOWN (600) s, up again: losses, memory, ids. Needs root.
+#                                       UP (90) s, down for DOWN (600) s, up again: losses, memory, ids. Needs root.
 #   WORK=DIR benches/siem.sh ...        where spools and files are (default: a temporary directory)
 set -euo pipefail
 here=$(dirname "$0")
@@ -38,7 +38,7 @@ waits_for() {
 }
 
 outage() {
-    local rate=${RATE:-5000} down=${DOWN:-600} up=${UP:-60}
+    local rate=${RATE:-5000} down=${DOWN:-600} up=${UP:-90}
     netns=lhsiem$$
     inside() { ip netns exec "$netns" "$@"; }
     ip netns add "$netns"
@@ -55,19 +55,19 @@ spool = "$work/spool"
 spool_max = "32GiB"
 END
     receiver() {
-        inside python3 "$here/siem.py" receive 601 "$work/received" &
+        ip netns exec "$netns" python3 "$here/siem.py" receive 601 "$work/received" &
         own+=($!)
         receiving=$!
     }
     receiver
-    inside "$bin" live tap0 --out "$work/out" --config "$work/c.toml" --memory "${MEMORY:-512MiB}" --workers 1 \
+    ip netns exec "$netns" "$bin" live tap0 --out "$work/out" --config "$work/c.toml" --memory "${MEMORY:-512MiB}" --workers 1 \
         --user root --drain 600s 2>"$work/said" &
     local sensor=$!
     own+=("$sensor")
     waits_for "the sensor" grep -q "listening on" "$work/said"
     local sender
     sender=$(pgrep -P "$sensor" -f "sinks forward")
-    inside python3 "$here/siem.py" packets src0 "$rate" $((up + down + up)) >"$work/sent" &
+    ip netns exec "$netns" python3 "$here/siem.py" packets src0 "$rate" $((up + down + up)) >"$work/sent" &
     local packets=$!
     own+=("$packets")
     sleep "$up"
@@ -108,31 +108,16 @@ measure() {
     echo "$name: $events events in $((best / 1000000)) ms, $((events * 1000000000 / best)) a second"
 }
 
-certificate() {
-    [ -s "$work/cert.pem" ] || openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost \
-        -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE \
-        -keyout "$work/key.pem" -out "$work/cert.pem" 2>/dev/null
-}
-
-over_tls() { # NAME PORT
-    measure "$1" "$(printf 'type = "syslog"\nurl = "tls://localhost:%s"\nca = "%s"' "$2" "$work/cert.pem")"
-}
-
 way() {
     case $1 in
     file-*)
         measure "$1" "$(printf 'type = "file"\npath = "%s"\nformat = "%s"' "$work/events" "${1#file-}")"
         [ "$(wc -l <"$work/events")" = "$events" ] || { echo "$1: lines are missing" >&2; exit 1; }
         ;;
-    tls)
-        certificate
-        openssl s_server -quiet -accept 16514 -cert "$work/cert.pem" -key "$work/key.pem" >/dev/null 2>&1 &
-        own+=($!)
-        sleep 1
-        over_tls "$1" 16514
-        ;;
     rsyslog)
-        certificate
+        openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost \
+            -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE \
+            -keyout "$work/key.pem" -out "$work/cert.pem" 2>/dev/null
         cat >"$work/rsyslog.conf" <<END
 global(workDirectory="$work" maxMessageSize="256k" defaultNetstreamDriver="gtls"
   defaultNetstreamDriverCAFile="$work/cert.pem" defaultNetstreamDriverCertFile="$work/cert.pem"
@@ -145,7 +130,7 @@ END
         rsyslogd -n -f "$work/rsyslog.conf" -i "$work/rsyslog.pid" >/dev/null 2>&1 &
         own+=($!)
         waits_for rsyslogd bash -c "exec 3<>/dev/tcp/127.0.0.1/26514"
-        over_tls "$1" 26514
+        measure "$1" "$(printf 'type = "syslog"\nurl = "tls://localhost:26514"\nca = "%s"' "$work/cert.pem")"
         ;;
     nats)
         nats-server -js -a 127.0.0.1 -p 14222 -sd "$work/nats" >/dev/null 2>&1 &
@@ -166,7 +151,6 @@ shift
 events=$(wc -l <"$run/sessions.ndjson")
 if [ $# = 0 ]; then
     set -- file-ecs file-ocsf file-cef file-leef file-eve
-    ! command -v openssl >/dev/null || set -- "$@" tls
     ! command -v rsyslogd >/dev/null || set -- "$@" rsyslog
     ! command -v nats-server >/dev/null || set -- "$@" nats
 fi
