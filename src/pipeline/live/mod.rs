@@ -18,6 +18,7 @@ mod terminal;
 mod view;
 mod watchdog;
 
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -38,7 +39,7 @@ use crate::pipeline::monitor::{Monitor, Telling};
 use crate::pipeline::outputs::Ecs;
 use crate::pipeline::reader::Reader;
 use crate::pipeline::snapshot::{Current, lock};
-use crate::pipeline::state::{self, State};
+use crate::pipeline::state::{self, Opened, State};
 use crate::pipeline::stats::{Stats, WorkerHandle, wall_clock};
 use crate::pipeline::{Outcome, Work, assemble, prepared, warnings};
 use crate::report::summary::Summary;
@@ -82,17 +83,12 @@ fn go(run: &LiveRun, words: Option<&Arc<Words>>) -> Result<Outcome, Vec<Error>> 
     let monitor = Monitor::start(live, &run.tell).map_err(|e| vec![e])?;
     let view = words.map(|words| View::start(live, words)).transpose();
     let mut view = view.map_err(|e| vec![e])?;
-    let life = Life::open(live).map_err(|e| vec![e])?;
-    let sockets = (source.sockets(), life.words());
-    confine::confine(run, sockets, spools).map_err(|e| vec![e])?;
+    let life = confined(run, source.sockets(), spools).map_err(|e| vec![e])?;
     // Threads start only here, so that they are confined as well.
     let messages = Messages::start(&run.tell);
     let messages = messages.map_err(|e| vec![Error::new("messages", e.to_string())])?;
     let run = &LiveRun { tell: messages.tell(), ..run.clone() };
-    let learned = state.as_ref().map(|of| state::sentence(&of.state.baselines.totals()));
-    if let Some(cut) = state.as_ref().map(|of| of.stored.cut).filter(|cut| *cut > 0) {
-        (run.tell)(&format!("state: {cut} bytes that a killed run left half written are cut off"));
-    }
+    let learned = state.as_ref().map(|of| learned(run, of));
     let signals = Signals::install().map_err(|e| vec![Error::new("signals", e.to_string())])?;
     let board = Arc::new(Stats::new(PLACES + live.plan.workers, live.plan.metrics.is_some()));
     let reader = Reader::live(source, &prepared);
@@ -127,11 +123,12 @@ fn go(run: &LiveRun, words: Option<&Arc<Words>>) -> Result<Outcome, Vec<Error>> 
     let telling = monitor
         .map(|monitor| monitor.tell(Arc::clone(&board), Arc::clone(&current), watched, &run.tell));
     let work = Work { workers, correlator, origin, outlets: &mut outlets };
-    let mut ending = None;
+    // Signs of life go on until this function returns.
+    let mut _ending = None;
     let mut outcome = work.go(|| {
         let read = listener.run(reader, dispatcher);
         telling.iter().for_each(Telling::stops);
-        ending = Some(life.ends(&run.tell));
+        _ending = Some(life.ends(&run.tell));
         read
     })?;
     // Those of sessions that the end has ended.
@@ -147,8 +144,23 @@ fn go(run: &LiveRun, words: Option<&Arc<Words>>) -> Result<Outcome, Vec<Error>> 
     drop(outlets);
     let delivered = delivery.finish().map_err(|e| vec![e]);
     telling.into_iter().for_each(Telling::finish);
-    drop(ending);
     delivered.map(|()| outcome)
+}
+
+/// Drops every privilege that the rest of the run does not need.
+fn confined(run: &LiveRun, sockets: Vec<RawFd>, spools: Vec<PathBuf>) -> Result<Life, Error> {
+    let life = Life::open(&run.live)?;
+    confine::confine(run, (sockets, life.words()), spools)?;
+    Ok(life)
+}
+
+/// What a stored state has learned, in words; says what a killed run has cost it.
+fn learned(run: &LiveRun, state: &Opened) -> String {
+    let cut = state.stored.cut;
+    if cut > 0 {
+        (run.tell)(&format!("state: {cut} bytes that a killed run left half written are cut off"));
+    }
+    state::sentence(&state.state.baselines.totals())
 }
 
 /// The run is over: writes a last health line and everything left, and renames all files.

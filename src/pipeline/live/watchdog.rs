@@ -8,7 +8,7 @@
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::config::live::LivePlan;
@@ -25,7 +25,10 @@ pub(super) struct Life(Option<Arc<Watchdog>>);
 
 /// The run ends: results are finished, receivers waited for. The service manager bounds how long
 /// that may take (`TimeoutStopSec=`).
-pub(super) struct Ending(Arc<AtomicBool>);
+pub(super) struct Ending {
+    ended: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
 
 impl Life {
     /// Connects to the service manager, if its watchdog waits for this process.
@@ -47,24 +50,25 @@ impl Life {
     /// Nothing more is captured; there are signs of life until what this returns is dropped.
     pub(super) fn ends(&self, tell: &Tell) -> Ending {
         let ended = Arc::new(AtomicBool::new(false));
-        let Some(dog) = self.0.clone() else { return Ending(ended) };
+        let Some(dog) = self.0.clone() else { return Ending { ended, thread: None } };
         dog.stopping();
         let seen = Arc::clone(&ended);
         let thread = thread::Builder::new().name("ending".to_owned()).spawn(move || {
             while !seen.load(Ordering::Acquire) {
                 dog.beat();
-                thread::sleep(EACH);
+                thread::park_timeout(EACH);
             }
         });
-        if let Err(cause) = thread {
+        let thread = thread.inspect_err(|cause| {
             tell(&format!("watchdog: no sign of life while the run ends: {cause}"));
-        }
-        Ending(ended)
+        });
+        Ending { ended, thread: thread.ok() }
     }
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Release);
+        self.ended.store(true, Ordering::Release);
+        self.thread.iter().for_each(|thread| thread.thread().unpark());
     }
 }
