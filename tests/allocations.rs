@@ -290,6 +290,7 @@ fn run_live(net: Net, packets: u64) -> u64 {
             rotate: Rotate::default(),
             seconds: Some(LIVE_SECONDS),
             notify: None,
+            watchdog: false,
         },
         replan: Arc::new(move || Ok(plan.clone())),
         tell: Arc::new(tell),
