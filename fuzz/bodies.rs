@@ -54,6 +54,8 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("lists", lists),
     ("intel", intel),
     ("hunt", hunt),
+    #[cfg(feature = "parquet")]
+    ("tables", tables),
     ("signatures", signatures),
     ("subjects", subjects),
     ("session", session),
@@ -392,6 +394,17 @@ pub fn hunt(data: &[u8]) {
         let opposite = longhaul::hunt::expression::Expr::Not(Box::new(filter.clone()));
         assert_ne!(filter.holds(&line), opposite.holds(&line));
     }
+}
+
+/// A table of incidents in Parquet: it is read, or refused.
+#[cfg(feature = "parquet")]
+pub fn tables(data: &[u8]) {
+    use longhaul::emit::json_schema::Lines;
+    let name = format!("longhaul-{}-{:?}", std::process::id(), std::thread::current().id());
+    let path = std::env::temp_dir().join(name);
+    std::fs::write(&path, data).unwrap();
+    let _ = longhaul::lake::rows::each_row(&path, Lines::Incidents, &mut |_| Ok(()));
+    std::fs::remove_file(&path).unwrap();
 }
 
 /// A feed in every form, and in the one that it seems to have.

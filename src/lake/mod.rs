@@ -9,6 +9,7 @@
 pub mod cells;
 pub mod columns;
 pub mod files;
+mod guard;
 pub mod rows;
 
 use std::io::Read;

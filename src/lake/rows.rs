@@ -16,6 +16,7 @@ use crate::emit::SCHEMA_VERSION;
 use crate::emit::json_schema::Lines;
 use crate::lake::columns::{Column, Shape, Stored, columns, file_schema};
 use crate::lake::files::VERSION_KEY;
+use crate::lake::guard::guarded;
 use crate::model::{Error, Nanos};
 use crate::sinks::tables;
 
@@ -41,14 +42,15 @@ pub fn each_row(
             .help("convert the results again with this version: longhaul convert RUN -o LAKE")
     };
     let file = File::open(path).map_err(|e| refuse(e.to_string()))?;
-    let reader = SerializedFileReader::new(file).map_err(|e| refuse(e.to_string()))?;
+    let reader = guarded(|| SerializedFileReader::new(file)).map_err(refuse)?;
     let columns = columns(table);
     let facts = reader.metadata().file_metadata();
     let is_earlier = is_earlier(facts.key_value_metadata()).map_err(refuse)?;
     check(facts.schema(), &columns).map_err(refuse)?;
-    let rows = reader.get_row_iter(None).map_err(|e| refuse(e.to_string()))?;
-    for (row, number) in rows.zip(1u32..) {
-        let row = row.map_err(|e| refuse(e.to_string()))?;
+    let mut rows = guarded(|| reader.get_row_iter(None)).map_err(refuse)?;
+    for number in 1u32.. {
+        let row = guarded(|| rows.next().transpose()).map_err(refuse)?;
+        let Some(row) = row else { break };
         let line = line_of(row, &columns);
         each(line).map_err(|cause| refuse(format!("row {number}: {cause}")))?;
     }
