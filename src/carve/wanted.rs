@@ -89,6 +89,8 @@ pub struct Asked {
     title: String,
     notes: Vec<String>,
     claims: Claims,
+    /// It is a session, and this is it.
+    known: Option<Session>,
 }
 
 /// What an event asks for.
@@ -99,14 +101,17 @@ pub fn asked(results: &Results, event: &Event) -> Result<Asked, Error> {
     let id = line.text("event.id").unwrap_or_default().to_owned();
     let mut claims = Claims::default();
     let mut notes = Vec::new();
+    let mut known = None;
     let title = match event {
         Event::Session(line) if line.text("event.action") == Some(SUMMED) => {
             let cause = "it sums up unanswered sessions, of which no packet is told apart";
             return Err(Error::new(format!("event {id}"), cause)
                 .help("take the id of an alert, an incident or a session with a line of its own"));
         }
-        Event::Session(_) => {
+        Event::Session(line) => {
             claims.by_id.insert(id.clone(), Vec::new());
+            let read = session(line);
+            known = Some(read.map_err(|cause| Error::new(format!("event {id}"), cause))?);
             format!("longhaul: packets of session {id}")
         }
         Event::Finding(line) if line.text("event.dataset") == Some("longhaul.incident") => {
@@ -120,23 +125,20 @@ pub fn asked(results: &Results, event: &Event) -> Result<Asked, Error> {
             format!("longhaul: packets behind {}", claim(line))
         }
     };
-    Ok(Asked { id, title: short(&title), notes, claims })
+    Ok(Asked { id, title: short(&title), notes, claims, known })
 }
 
 /// The sessions of events, in one pass over the lines of sessions.
 ///
 /// Errors: no sessions were written. Of one event: its own are missing, or too many.
 pub fn of(results: &Results, asked: Vec<Asked>) -> Result<Vec<Result<Wanted, Error>>, Error> {
-    let mut found: Vec<Found> = asked.iter().map(|_| Found::default()).collect();
-    let sieve = Sieve::of(&asked);
-    let files = results.each_line("sessions.ndjson", |bytes| {
-        if !sieve.lets_through(bytes) {
-            return Ok(());
-        }
+    let mut found: Vec<Found> = asked.iter().map(|of| Found::of(of.known.as_ref())).collect();
+    let mut line_of = |bytes: &[u8]| {
         let read: Result<Head<'_>, _> = serde_json::from_slice(bytes);
         let head = read.map_err(|error| format!("it is no session: {error}"))?;
         let mut line = None;
-        for (of, found) in asked.iter().zip(&mut found).filter(|(of, _)| of.claims.may_be(&head)) {
+        let open = asked.iter().zip(&mut found).filter(|(of, _)| of.known.is_none());
+        for (of, found) in open.filter(|(of, _)| of.claims.may_be(&head)) {
             let line = match &line {
                 Some(line) => line,
                 None => line.insert(
@@ -145,8 +147,18 @@ pub fn of(results: &Results, asked: Vec<Asked>) -> Result<Vec<Result<Wanted, Err
             };
             found.add(&of.claims, &head, line)?;
         }
-        Ok(())
-    })?;
+        Ok(true)
+    };
+    let sieve = Sieve::of(&asked);
+    let files = match sieve.texts() {
+        // No line has to be searched for.
+        _ if asked.iter().all(|of| of.known.is_some()) => 1,
+        Some(texts) => results.each_line_with("sessions.ndjson", &texts, line_of)?,
+        None => results.each_line("sessions.ndjson", |bytes| match sieve.lets_through(bytes) {
+            true => line_of(bytes).map(drop),
+            false => Ok(()),
+        })?,
+    };
     if let (0, Some(first)) = (files, asked.first()) {
         return Err(Error::new(format!("event {}", first.id), "no sessions were written")
             .help("read the captures again without --no-sessions, into a directory"));
@@ -166,6 +178,9 @@ impl Sieve {
     /// More addresses take as long as reading the line.
     const ADDRESSES_MAX: usize = 16;
 
+    /// Fewer texts are found faster by a search for each than by a look at each line.
+    const TEXTS_MAX: usize = 6;
+
     fn of(asked: &[Asked]) -> Sieve {
         let ids = asked.iter().flat_map(|of| of.claims.by_id.keys());
         let ends = asked.iter().flat_map(|of| &of.claims.endpoints);
@@ -173,6 +188,13 @@ impl Sieve {
         let finder = |text: &String| Finder::new(text.as_bytes()).into_owned();
         let ids = ids.map(|id| id.clone().into_bytes()).collect();
         Sieve { ids, addresses: texts.iter().map(finder).collect() }
+    }
+
+    /// What lines that are asked for hold, if that is little.
+    fn texts(&self) -> Option<Vec<&[u8]>> {
+        let addresses = self.addresses.iter().map(Finder::needle);
+        let texts: Vec<&[u8]> = self.ids.iter().map(Vec::as_slice).chain(addresses).collect();
+        (texts.len() <= Sieve::TEXTS_MAX).then_some(texts)
     }
 
     /// Whether a line may be asked for. One that does not look like ours is.
@@ -376,6 +398,12 @@ impl Claims {
 }
 
 impl Found {
+    /// Nothing yet, but a session that is known.
+    fn of(known: Option<&Session>) -> Found {
+        let sessions: Vec<Session> = known.cloned().into_iter().collect();
+        Found { sessions, ..Found::default() }
+    }
+
     /// Adds a session, if it is claimed.
     fn add(&mut self, claims: &Claims, head: &Head<'_>, line: &Flat) -> Result<(), String> {
         if head.event.action == Some(SUMMED) {

@@ -5,15 +5,18 @@
 
 use std::borrow::Cow;
 
-use memchr::memmem;
 use serde::Deserialize;
 
 use crate::explain::{self, Explanation, Flat};
 use crate::model::Error;
 use crate::results::{Results, parse};
 
-/// Fewest digits of an id.
+/// Fewest digits of an id, and all of them.
 const DIGITS_MIN: usize = 8;
+const DIGITS_MAX: usize = 32;
+
+/// `event.dataset` of a session.
+const SESSION: &str = "longhaul.session";
 
 /// Other lines that are named.
 const RELATED_MAX: usize = 32;
@@ -64,8 +67,8 @@ pub fn explain(results: &Results, id: &str) -> Result<Explanation, Error> {
 pub fn find(results: &Results, id: &str) -> Result<Event, Error> {
     let what = format!("event {id}");
     let is_hex = id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    if !(DIGITS_MIN..=32).contains(&id.len()) || !is_hex {
-        let cause = format!("an id has {DIGITS_MIN} to 32 digits of 0-9 and a-f");
+    if !(DIGITS_MIN..=DIGITS_MAX).contains(&id.len()) || !is_hex {
+        let cause = format!("an id has {DIGITS_MIN} to {DIGITS_MAX} digits of 0-9 and a-f");
         return Err(Error::new(what, cause).help(HELP));
     }
     let mut found = Vec::new();
@@ -158,15 +161,17 @@ fn collect(
     id: &str,
     each: &mut dyn FnMut(Flat),
 ) -> Result<usize, Error> {
-    let needle = memmem::Finder::new(id.as_bytes());
-    results.each_line(file, |line| {
-        if needle.find(line).is_some() {
-            let line = parse(line)?;
-            if line.text("event.id").is_some_and(|own| own.starts_with(id)) {
-                each(line);
-            }
+    results.each_line_with(file, &[id.as_bytes()], |line| {
+        let line = parse(line)?;
+        if !line.text("event.id").is_some_and(|own| own.starts_with(id)) {
+            return Ok(true);
         }
-        Ok(())
+        // No other session has all digits of its id; that of an open one has more lines.
+        let is_last = id.len() == DIGITS_MAX
+            && line.text("event.dataset") == Some(SESSION)
+            && line.number("longhaul.update").is_none();
+        each(line);
+        Ok(!is_last)
     })
 }
 
@@ -180,19 +185,14 @@ pub fn explain_among(event: &Event, id: &str, alerts: &[Flat], incidents: &[Flat
 
 /// The alerts and incidents that name an event.
 fn related(results: &Results, id: &str) -> Result<Related, Error> {
-    let needle = memmem::Finder::new(id.as_bytes());
     let mut all = Related::default();
-    results.each_line("alerts.ndjson", |line| {
-        if needle.find(line).is_some() {
-            all.alert(&parse(line)?, id);
-        }
-        Ok(())
+    results.each_line_with("alerts.ndjson", &[id.as_bytes()], |line| {
+        all.alert(&parse(line)?, id);
+        Ok(true)
     })?;
-    results.each_line("incidents.ndjson", |line| {
-        if needle.find(line).is_some() {
-            all.incident(&parse(line)?, id);
-        }
-        Ok(())
+    results.each_line_with("incidents.ndjson", &[id.as_bytes()], |line| {
+        all.incident(&parse(line)?, id);
+        Ok(true)
     })?;
     Ok(all)
 }

@@ -5,6 +5,7 @@
 //! or a file that is not a regular one.
 
 pub mod find;
+pub mod scan;
 pub mod stats;
 pub mod tail;
 pub mod tune;
@@ -98,6 +99,28 @@ impl Results {
         Ok(files.len())
     }
 
+    /// The same with the lines that hold one of some texts alone, until `each` gives false. Others
+    /// are not even looked at, so that a damaged one is not noticed.
+    pub fn each_line_with(
+        &self,
+        name: &str,
+        texts: &[&[u8]],
+        mut each: impl FnMut(&[u8]) -> Result<bool, String>,
+    ) -> Result<usize, Error> {
+        let files = self.files(name);
+        let mut goes_on = true;
+        for path in &files {
+            scan::each_line_with(path, texts, &mut |line| {
+                goes_on = each(line)?;
+                Ok(goes_on)
+            })?;
+            if !goes_on {
+                break;
+            }
+        }
+        Ok(files.len())
+    }
+
     /// The same with the file and the number of each line, for those that go on after a bad one.
     ///
     /// Errors: those of reading, and of a line that is too long.
@@ -156,6 +179,21 @@ fn parse(line: &[u8]) -> Result<Flat, String> {
     Flat::parse(line).map_err(|error| format!("it is no JSON object: {error}"))
 }
 
+fn refused(path: &Path, number: u32, cause: String) -> Error {
+    Error::new("result", cause).at(path, number).help(DAMAGED)
+}
+
+/// Opens a file of lines.
+fn open(path: &Path) -> Result<File, Error> {
+    let failed = |e: io::Error| refused(path, 0, e.to_string());
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let file = file.map_err(failed)?;
+    match file.metadata().map_err(failed)?.is_file() {
+        true => Ok(file),
+        false => Err(refused(path, 0, "it is not a regular file".to_owned())),
+    }
+}
+
 /// Calls `each` with the number and the bytes of each line of a file.
 ///
 /// Errors: those of reading, of a line that is too long, and of `each`, with file and line.
@@ -170,15 +208,9 @@ fn read_lines(
     path: &Path,
     each: &mut impl FnMut(u32, &[u8]) -> Result<(), String>,
 ) -> Result<(), Error> {
-    let refuse =
-        |number: u32, cause: String| Error::new("result", cause).at(path, number).help(DAMAGED);
+    let refuse = |number: u32, cause: String| refused(path, number, cause);
     let failed = |number: u32| move |e: io::Error| refuse(number, e.to_string());
-    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
-    let file = file.map_err(failed(0))?;
-    if !file.metadata().map_err(failed(0))?.is_file() {
-        return Err(refuse(0, "it is not a regular file".to_owned()));
-    }
-    let mut reader = BufReader::with_capacity(1 << 18, file);
+    let mut reader = BufReader::with_capacity(1 << 18, open(path)?);
     let mut line = Vec::new();
     for number in 1u32.. {
         line.clear();
