@@ -257,3 +257,63 @@ fn what_is_wrong_is_said_at_once_and_damaged_lines_by_number() {
     assert_eq!(run.status.code(), Some(2));
     assert!(said(&run).contains("destination.port"), "{}", said(&run));
 }
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "a kill comes at some moment")]
+fn a_search_that_is_killed_goes_on_to_the_same_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let farm = farm(folder.path());
+    let tools = tools(folder.path());
+    let runs: Vec<String> = (0..12)
+        .map(|n| {
+            let own = folder.path().join(format!("run-{n:02}"));
+            fs::create_dir(&own).unwrap();
+            for file in fs::read_dir(if n % 3 == 0 { &tools } else { &farm }).unwrap() {
+                let file = file.unwrap();
+                if file.file_type().unwrap().is_file() {
+                    fs::copy(file.path(), own.join(file.file_name())).unwrap();
+                }
+            }
+            own.to_str().unwrap().to_owned()
+        })
+        .collect();
+    let runs: Vec<&str> = runs.iter().map(String::as_str).collect();
+    let whole = longhaul(&[&["hunt"][..], &runs].concat());
+    assert!(lines(&whole).len() > 12, "{}", said(&whole));
+    let mut kills = 0;
+    for round in 0..4u64 {
+        let notes = folder.path().join(format!("notes-{round}"));
+        let args = [&["hunt", "--resume", notes.to_str().unwrap()][..], &runs].concat();
+        for attempt in 0..40u64 {
+            let mut child = Command::new(env!("CARGO_BIN_EXE_longhaul"))
+                .args(&args)
+                .stdout(std::process::Stdio::null())
+                .stderr(std::process::Stdio::null())
+                .spawn()
+                .unwrap();
+            let pause = 30 + (round * 41 + attempt * 29) % 200;
+            std::thread::sleep(std::time::Duration::from_millis(pause));
+            if child.try_wait().unwrap().is_some_and(|status| status.success()) {
+                break;
+            }
+            let _ = child.kill();
+            kills += u32::from(!child.wait().unwrap().success());
+        }
+        let end = longhaul(&args);
+        assert_eq!(end.stdout, whole.stdout, "{round}: {}", said(&end));
+        assert_eq!(said(&end), said(&whole));
+    }
+    assert!(kills >= 4, "{kills} were killed");
+    let notes = folder.path().join("notes-0");
+    let with = |more: &[&str]| {
+        let args = [&["hunt", "--resume", notes.to_str().unwrap()][..], &runs, more].concat();
+        let run = longhaul(&args);
+        assert_eq!(run.status.code(), Some(2), "{}", said(&run));
+        said(&run)
+    };
+    let other = with(&["--level", "high"]);
+    assert!(other.contains("of another question") && other.contains("help: "), "{other}");
+    let sessions = Path::new(runs[3]).join("sessions.ndjson");
+    fs::write(&sessions, [fs::read(&sessions).unwrap(), b"\n".to_vec()].concat()).unwrap();
+    assert!(with(&[]).contains("it was written to since it was searched"));
+}

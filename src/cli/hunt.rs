@@ -6,23 +6,25 @@
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cli::convert;
 use crate::cli::{self, CommandResult, RAN, progress::Bar};
 use crate::config::parse_level;
-use crate::detect::RuleSet;
+use crate::detect::{RuleSet, RuleSetInfo};
 use crate::emit::SCHEMA_VERSION;
 use crate::emit::json_schema::Lines;
 use crate::hunt::expression::Expr;
 use crate::hunt::judge::Judge;
+use crate::hunt::kept::Kept;
 use crate::hunt::parse::parse;
-use crate::hunt::{self, Hunted, Stored};
+use crate::hunt::{self, Hunted, Stored, Take};
 use crate::model::alert::Level;
 use crate::model::site_values::SiteValues;
 use crate::model::{Error, units};
 use crate::pipeline::Progress;
-use crate::results::Results;
+use crate::results::{Results, each_line_of};
+use crate::sinks::files::OutFile;
 use crate::sinks::tables;
 
 /// Arguments of `hunt`.
@@ -50,6 +52,10 @@ pub(super) struct HuntArgs {
     /// No hit of a rule below this Sigma level
     #[arg(long, value_name = "LEVEL", default_value = "informational")]
     level: String,
+    /// Keep what each file gives in DIR; after a kill the same command goes on behind the last file
+    /// that is done, and prints all again
+    #[arg(long, value_name = "DIR")]
+    resume: Option<PathBuf>,
     /// No progress bar, no count
     #[arg(long, short)]
     quiet: bool,
@@ -78,20 +84,21 @@ impl Table {
 /// Runs the command.
 pub(super) fn run(args: &HuntArgs) -> CommandResult {
     let asked = Asked::of(args)?;
-    let mut judge = asked.rules.as_ref().map(|rules| Judge::new(rules, asked.level));
-    let mut out = Out { to: BufWriter::with_capacity(1 << 18, std::io::stdout()), closed: false };
-    let mut each = |line: &[u8], value: &Value| match &mut judge {
-        Some(judge) => judge.line(value)?.iter().try_for_each(|hit| out.line(hit.as_bytes())),
-        None => out.line(line),
-    };
+    let judge = asked.rules.as_ref().map(|rules| Judge::new(rules, asked.level));
+    let kept = args.resume.as_deref().map(|dir| Kept::open(dir, &asked.question(args)));
+    let kept = kept.transpose().map_err(|error| vec![error])?;
+    let out = Out { to: BufWriter::with_capacity(1 << 18, std::io::stdout()), closed: false };
+    let mut taker = Taker { judge, out, kept, file: None, last: None };
     let (mut bar, table) = (Bar::new(args.quiet), args.table.lines());
     let mut tick = |done, all| bar.tick(done, all);
-    let found = hunt::lines(&asked.stored, table, asked.filter.as_ref(), &mut each, &mut tick);
+    let found = hunt::lines(&asked.stored, table, asked.filter.as_ref(), &mut taker, &mut tick);
     bar.done();
-    if out.closed {
+    if taker.out.closed {
         return Ok(RAN);
     }
+    let found = found.and_then(|found| taker.catch_up().map(|()| found));
     let found = found.map_err(|error| vec![error])?;
+    let Taker { judge, out, .. } = taker;
     out.finish()?;
     if found.files == 0 {
         let error = Error::new(table.name(), "none of the results has them");
@@ -109,6 +116,61 @@ pub(super) fn run(args: &HuntArgs) -> CommandResult {
         cli::print_notes(&notes(&found, judge.as_ref(), asked.rules.as_ref()));
     }
     Ok(RAN)
+}
+
+/// Takes what is found, and keeps it if that is wanted.
+struct Taker<'r> {
+    judge: Option<Judge<'r>>,
+    out: Out,
+    kept: Option<Kept>,
+    /// The answers of the file that is searched.
+    file: Option<OutFile>,
+    /// The last file that was done before, if no other was searched since.
+    last: Option<usize>,
+}
+
+impl Taker<'_> {
+    fn answer(&mut self, line: &[u8]) -> Result<(), String> {
+        self.out.line(line)?;
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let end: &[u8] = if line.ends_with(b"\n") { b"" } else { b"\n" };
+        let written = file.write(line).and_then(|()| file.write(end));
+        written.map_err(|error| error.to_string())
+    }
+
+    /// Behind files that were done before: repetitions stand where they stood.
+    fn catch_up(&mut self) -> Result<(), Error> {
+        let (Some(last), Some(kept)) = (self.last.take(), &self.kept) else { return Ok(()) };
+        let Some(judge) = &mut self.judge else { return Ok(()) };
+        let state = kept.state(last)?;
+        judge.restore(&state).map_err(|cause| Error::new("notes", cause))
+    }
+}
+
+impl Take for Taker<'_> {
+    fn begin(&mut self, number: usize, path: &Path) -> Result<Option<Hunted>, Error> {
+        let Some(kept) = &self.kept else { return Ok(None) };
+        let Some(note) = kept.done(number, path)? else {
+            self.file = Some(kept.begin(number)?);
+            return self.catch_up().map(|()| None);
+        };
+        self.last = Some(number);
+        each_line_of(&kept.answers(number), &mut |_, line| self.out.line(line))?;
+        Ok(Some(note.found))
+    }
+
+    fn line(&mut self, line: &[u8], value: &Value) -> Result<(), String> {
+        let Some(judge) = &mut self.judge else { return self.answer(line) };
+        let hits = judge.line(value)?;
+        hits.iter().try_for_each(|hit| self.answer(hit.as_bytes()))
+    }
+
+    fn end(&mut self, number: usize, path: &Path, found: Hunted) -> Result<(), Error> {
+        let (Some(kept), Some(file)) = (&self.kept, self.file.take()) else { return Ok(()) };
+        file.finish()?;
+        let state = self.judge.as_ref().map_or(Value::Null, Judge::state);
+        kept.finish((number, path), found, &state)
+    }
 }
 
 /// What was searched and what not.
@@ -141,6 +203,22 @@ struct Asked {
 }
 
 impl Asked {
+    /// What answers depend on, beside the files.
+    fn question(&self, args: &HuntArgs) -> Value {
+        let rules = |rules: &RuleSet| {
+            let each = |info: &RuleSetInfo| json!([info.name, info.sha256]);
+            rules.infos().iter().map(each).collect::<Vec<Value>>()
+        };
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "runs": args.runs.iter().map(|run| run.to_string_lossy()).collect::<Vec<_>>(),
+            "table": args.table.lines().name(),
+            "where": args.filter,
+            "rules": self.rules.as_ref().map(rules),
+            "level": self.level.as_str(),
+        })
+    }
+
     /// Errors: all of the arguments.
     fn of(args: &HuntArgs) -> Result<Asked, Vec<Error>> {
         let mut errors = Vec::new();

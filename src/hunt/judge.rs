@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::detect::{Hit, RuleSet};
@@ -55,6 +56,15 @@ impl Window {
     }
 }
 
+/// Where repetitions stand, as it is noted.
+#[derive(Serialize, Deserialize)]
+struct State {
+    /// Groups with the first time of their windows, and what waits in them.
+    groups: Vec<(Group, u64, Option<Vec<String>>)>,
+    hits: u64,
+    uncounted: u64,
+}
+
 /// Judges lines.
 pub struct Judge<'r> {
     rules: &'r RuleSet,
@@ -70,6 +80,28 @@ impl<'r> Judge<'r> {
     /// With these rules, of this level or above.
     pub fn new(rules: &'r RuleSet, level: Level) -> Judge<'r> {
         Judge { rules, level, groups: HashMap::new(), waiting: 0, hits: 0, uncounted: 0 }
+    }
+
+    /// Where repetitions stand.
+    pub fn state(&self) -> Value {
+        let group = |(group, window): (&Group, &Window)| {
+            (group.clone(), window.first.0, window.waiting.clone())
+        };
+        let groups = self.groups.iter().map(group).collect();
+        json!(State { groups, hits: self.hits, uncounted: self.uncounted })
+    }
+
+    /// Goes on where another stood.
+    ///
+    /// Errors: that is no such state.
+    pub fn restore(&mut self, state: &Value) -> Result<(), String> {
+        let State { groups, hits, uncounted } =
+            State::deserialize(state).map_err(|error| format!("its state is damaged: {error}"))?;
+        let window = |(group, first, waiting)| (group, Window { first: Nanos(first), waiting });
+        self.groups = groups.into_iter().map(window).collect();
+        self.waiting = self.groups.values().map(Window::bytes).sum();
+        (self.hits, self.uncounted) = (hits, uncounted);
+        Ok(())
     }
 
     /// Hits so far.

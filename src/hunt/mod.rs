@@ -6,23 +6,25 @@
 
 pub mod expression;
 pub mod judge;
+pub mod kept;
 pub mod parse;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::emit::json_schema::Lines;
 use crate::hunt::expression::Expr;
 use crate::model::Error;
-use crate::results::Results;
+use crate::results::{Results, each_line_of};
 use crate::sinks::tables;
 
 /// Bytes between two reports of progress.
 const BYTES_PER_TICK: u64 = 4 << 20;
 
 /// What was found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hunted {
     /// Lines that were read.
     pub lines: u64,
@@ -34,8 +36,25 @@ pub struct Hunted {
     pub earlier: usize,
 }
 
-/// What is done with a line, as it is and as a value.
-pub type Each<'e> = dyn FnMut(&[u8], &Value) -> Result<(), String> + 'e;
+impl Hunted {
+    fn add(&mut self, more: Hunted) {
+        self.lines += more.lines;
+        self.found += more.found;
+        self.files += more.files;
+        self.earlier += more.earlier;
+    }
+}
+
+/// Who takes what is found.
+pub trait Take {
+    /// A file is next; what was found in it, if it was searched before.
+    fn begin(&mut self, number: usize, path: &Path) -> Result<Option<Hunted>, Error>;
+    /// A line that the filter holds for, as it is and as a value. Of tables in Parquet the line is
+    /// the row as JSON.
+    fn line(&mut self, line: &[u8], value: &Value) -> Result<(), String>;
+    /// The file is done.
+    fn end(&mut self, number: usize, path: &Path, found: Hunted) -> Result<(), Error>;
+}
 
 /// Where lines are read from.
 #[derive(Clone, Debug)]
@@ -46,11 +65,11 @@ pub enum Stored {
     Lake(PathBuf),
 }
 
-/// How far the search is.
+/// How far the search of a file is.
 struct Search<'s> {
     all: Hunted,
     filter: Option<&'s Expr>,
-    each: &'s mut Each<'s>,
+    take: &'s mut dyn Take,
 }
 
 impl Search<'_> {
@@ -59,75 +78,84 @@ impl Search<'_> {
         self.all.lines += 1;
         if self.filter.is_none_or(|filter| filter.holds(value)) {
             self.all.found += 1;
-            (self.each)(line, value)?;
+            self.take.line(line, value)?;
         }
         Ok(())
     }
 }
 
-/// Calls `each` with every line of a table that the filter holds for, as it is and as a value. Of
-/// tables in Parquet the line is the row as JSON.
+/// Gives every line of a table that the filter holds for.
 ///
-/// Errors: a damaged line, or `each`.
-pub fn lines<'s>(
+/// Errors: a damaged line, or of who takes them.
+pub fn lines(
     stored: &[Stored],
     table: Lines,
-    filter: Option<&'s Expr>,
-    each: &'s mut Each<'s>,
+    filter: Option<&Expr>,
+    take: &mut dyn Take,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Hunted, Error> {
     let file = format!("{}.ndjson", table.name());
-    let paths = |one: &Stored| match one {
-        Stored::Results(of) => Ok(of.files(&file)),
-        Stored::Lake(path) => tables::files(path, table.name()),
-    };
-    let paths = stored.iter().map(paths).collect::<Result<Vec<_>, Error>>()?;
-    let sizes = paths.iter().flatten().filter_map(|path| path.metadata().ok());
-    let total = sizes.map(|meta| meta.len()).sum();
-    let mut search = Search { all: Hunted::default(), filter, each };
-    let mut ticker = Ticker { done: 0, next: 0, total, progress };
+    let mut paths: Vec<(bool, PathBuf)> = Vec::new();
     for one in stored {
-        search.all.files += match one {
-            Stored::Results(of) => of.each_line(&file, |line| {
+        match one {
+            Stored::Results(of) => paths.extend(of.files(&file).into_iter().map(|p| (false, p))),
+            Stored::Lake(path) => {
+                paths.extend(tables::files(path, table.name())?.into_iter().map(|p| (true, p)));
+            }
+        }
+    }
+    let size = |path: &Path| path.metadata().map_or(0, |meta| meta.len());
+    let total = paths.iter().map(|(_, path)| size(path)).sum();
+    let mut ticker = Ticker { done: 0, next: 0, total, progress };
+    let mut all = Hunted::default();
+    for (number, (is_lake, path)) in paths.iter().enumerate() {
+        if let Some(found) = take.begin(number, path)? {
+            ticker.add(size(path));
+            all.add(found);
+            continue;
+        }
+        let mut search = Search { all: Hunted { files: 1, ..Hunted::default() }, filter, take };
+        match is_lake {
+            true => rows(path, table, &mut search, &mut ticker)?,
+            false => each_line_of(path, &mut |_, line| {
                 ticker.add(line.len() as u64);
                 let value: Value = serde_json::from_slice(line)
                     .map_err(|error| format!("it is no JSON object: {error}"))?;
                 search.line(line, &value)
             })?,
-            Stored::Lake(path) => rows(path, table, &mut search, &mut ticker)?,
-        };
+        }
+        let found = search.all;
+        take.end(number, path, found)?;
+        all.add(found);
     }
-    Ok(search.all)
+    Ok(all)
 }
 
-/// The rows of the files of a table.
+/// The rows of a file of a table.
 #[cfg(feature = "parquet")]
 fn rows(
-    lake: &std::path::Path,
+    path: &Path,
     table: Lines,
     search: &mut Search<'_>,
     ticker: &mut Ticker<'_>,
-) -> Result<usize, Error> {
-    let files = crate::lake::rows::files(lake, table)?;
-    for path in &files {
-        let is_earlier = crate::lake::rows::each_row(path, table, &mut |row| {
-            search.line(row.to_string().as_bytes(), &row)
-        })?;
-        search.all.earlier += usize::from(is_earlier);
-        ticker.add(path.metadata().map_or(0, |meta| meta.len()));
-    }
-    Ok(files.len())
+) -> Result<(), Error> {
+    let is_earlier = crate::lake::rows::each_row(path, table, &mut |row| {
+        search.line(row.to_string().as_bytes(), &row)
+    })?;
+    search.all.earlier += usize::from(is_earlier);
+    ticker.add(path.metadata().map_or(0, |meta| meta.len()));
+    Ok(())
 }
 
 /// A build without Parquet refuses such directories before.
 #[cfg(not(feature = "parquet"))]
 fn rows(
-    lake: &std::path::Path,
+    path: &Path,
     _table: Lines,
     _search: &mut Search<'_>,
     _ticker: &mut Ticker<'_>,
-) -> Result<usize, Error> {
-    Err(Error::new("hunt", "this build of longhaul has no Parquet").at(lake, 0))
+) -> Result<(), Error> {
+    Err(Error::new("hunt", "this build of longhaul has no Parquet").at(path, 0))
 }
 
 /// Reports progress now and then.
