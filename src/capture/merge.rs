@@ -192,7 +192,11 @@ impl MergedSource {
         let pool = if keep { &self.pool } else { &probing.pool };
         let window = if keep { chronology::WINDOW } else { PROBE_FRAMES };
         let mut source = match FileSource::unpacking(&spec.path, stored, 0, pool) {
-            Ok(source) => Chronology::new(source.with_ratio(self.options.max_ratio), window),
+            Ok(source) => {
+                let source = source.with_ratio(self.options.max_ratio);
+                let source = if keep { source.ahead(&self.options.threads) } else { source };
+                Chronology::new(source, window)
+            }
             Err(report) => return self.report(*report),
         };
         let Some(first) = source.next_frame() else { return self.report(source.verdict()) };
@@ -311,6 +315,7 @@ impl MergedSource {
         let mut source = match source {
             Ok(source) => {
                 let source = source.with_ratio(self.options.max_ratio);
+                let source = source.ahead(&self.options.threads);
                 Box::new(Chronology::new(source, chronology::WINDOW))
             }
             Err(report) => {

@@ -5,6 +5,7 @@
 //! point into a [`Block`], and one [`FileReport`] per input. Never: looks inside a frame, reads a
 //! clock, or stops because one file is broken.
 
+pub mod ahead;
 pub mod block;
 mod bz2;
 mod chronology;
@@ -40,6 +41,7 @@ mod testkit;
 #[cfg(test)]
 mod tests;
 
+pub use ahead::Threads;
 pub use block::{Block, BlockPool};
 pub use cut::Cut;
 pub use drops::Drops;
@@ -66,6 +68,8 @@ pub struct ReadOptions {
     pub max_ratio: u64,
     /// Memory that decompressors may take, for all files together.
     pub windows: Windows,
+    /// Threads that unpack ahead of need.
+    pub threads: Threads,
     /// Stops reading early.
     pub interrupt: Interrupt,
     /// Where this set of the files ends, if they are read in sets.
@@ -87,6 +91,7 @@ impl Default for ReadOptions {
             max_open: MAX_OPEN,
             max_ratio: u64::MAX,
             windows: Windows::default(),
+            threads: Threads::default(),
             interrupt: Interrupt::default(),
             cut: None,
         }

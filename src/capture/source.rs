@@ -5,10 +5,10 @@
 //! In: stored bytes. Out: [`FrameMeta`] one by one, the block of each, and a [`FileReport`].
 //! Never: changes a block after its first frame was returned, or allocates per frame.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::capture::ahead::{Input, Threads};
 use crate::capture::block::{Block, BlockPool};
 use crate::capture::drops::Drops;
 use crate::capture::inputs::InputSpec;
@@ -151,6 +151,12 @@ impl FileSource {
         }
     }
 
+    /// Lets a thread unpack ahead of need, if it is packed and one is free.
+    pub(super) fn ahead(mut self, threads: &Threads) -> FileSource {
+        self.feed.input = self.feed.input.go_ahead(threads);
+        self
+    }
+
     /// Limits the unpacked size, as a multiple of the stored size.
     pub(super) fn with_ratio(mut self, max_ratio: u64) -> FileSource {
         self.feed.max_ratio = max_ratio;
@@ -273,7 +279,7 @@ impl FileSource {
 
     /// Stored bytes read so far.
     pub fn bytes_read(&self) -> u64 {
-        self.feed.input.stored().map_or(0, Stored::bytes_read)
+        self.feed.input.bytes_read()
     }
 
     /// Sets the final file index, before any block is shared.
@@ -323,9 +329,7 @@ impl FileSource {
             Format::Pcap(_) => Drops::default(),
             Format::Pcapng(format) => format.drops(),
         };
-        let gone = || (0, None, Some("the stream could not be recovered".to_owned()));
-        let (bytes, sha256, sha256_note) =
-            self.feed.input.into_stored().map_or_else(gone, Stored::finish);
+        let (bytes, sha256, sha256_note) = self.feed.input.finish();
         FileReport {
             path: self.path,
             bytes,
@@ -345,7 +349,7 @@ impl FileSource {
 /// Fills blocks from the input. A block is filled while its buffer is not shared, then frozen, then
 /// read.
 struct BlockFiller {
-    input: Unpacked,
+    input: Input,
     pool: Arc<BlockPool>,
     file: u16,
     block: Arc<Block>,
@@ -361,6 +365,7 @@ struct BlockFiller {
 
 impl BlockFiller {
     fn new(input: Unpacked, file: u16, pool: &Arc<BlockPool>) -> BlockFiller {
+        let input = Input::Here(Box::new(input));
         let block = Block::freeze(Vec::new(), 0, file, pool);
         let pool = Arc::clone(pool);
         let (max_ratio, unpacked) = (u64::MAX, 0);
@@ -409,22 +414,15 @@ impl BlockFiller {
 
     /// Reads some bytes; 0 at the end or after an error.
     fn read(&mut self, space: &mut [u8]) -> usize {
-        let read = self.input.read(space);
-        // A decompressor reports an early end of its input as an error.
-        let why = if self.input.stored().is_some_and(Stored::is_interrupted) {
-            Some((Verdict::Interrupted, "the run was told to end".to_owned()))
-        } else {
-            match read {
-                Ok(n) if n > 0 => {
-                    self.unpacked = self.unpacked.saturating_add(n as u64);
-                    match self.over_ratio() {
-                        None => return n,
-                        refused => refused,
-                    }
+        let why = match self.input.read(space) {
+            Ok(n) => {
+                self.unpacked = self.unpacked.saturating_add(n as u64);
+                match self.over_ratio() {
+                    None => return n,
+                    refused => refused,
                 }
-                Ok(_) => None,
-                Err(e) => Some(self.input.judge(&e)),
             }
+            Err(end) => end,
         };
         if let Some(why) = why {
             self.stop.get_or_insert(why);
@@ -437,7 +435,7 @@ impl BlockFiller {
         if self.unpacked <= RATIO_FLOOR_BYTES || !self.input.is_packed() {
             return None;
         }
-        let stored = self.input.stored().map_or(0, Stored::stored_bytes);
+        let stored = self.input.stored_bytes();
         let (unpacked, ratio) = (self.unpacked, self.max_ratio);
         (unpacked > stored.saturating_mul(ratio)).then(|| {
             let why = format!(

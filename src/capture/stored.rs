@@ -120,6 +120,11 @@ impl Stored {
             }
     }
 
+    /// What stops the reading of a file; none of a pipe or a device.
+    pub(super) fn interrupt_of_file(&self) -> Option<Interrupt> {
+        (self.stream.is_none() && self.size.is_some()).then(|| self.interrupt.clone())
+    }
+
     /// Bytes read so far.
     pub(super) fn bytes_read(&self) -> u64 {
         self.read

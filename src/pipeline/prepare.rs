@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use crate::capture::filter::FilterSet;
-use crate::capture::{HashPolicy, InputSpec, ReadOptions, Windows, expand_inputs};
+use crate::capture::{HashPolicy, InputSpec, ReadOptions, Threads, Windows, expand_inputs};
 use crate::config::memory::{Bounds, Shares};
 use crate::config::{HashInputs, Plan, PointBy};
 use crate::decode::DecodeConfig;
@@ -25,6 +25,9 @@ use crate::pipeline::own_sessions::Scope;
 use crate::sandbox;
 
 const DAY_S: u64 = 86_400;
+
+/// Most threads that unpack: 24 MiB of bytes on their way.
+const UNPACKING_MAX: usize = 16;
 
 /// The age from which a list halves the weight of alerts that rest on it alone.
 const LIST_AGE_MAX: Nanos = Nanos::from_secs(LIST_AGE_DAYS_MAX as u64 * DAY_S);
@@ -125,6 +128,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared, Vec<Error>> {
             hash: hash_policy(plan.hash),
             max_ratio: plan.max_ratio,
             windows: Windows::new(Shares::of(plan.memory).windows),
+            threads: Threads::new(unpacking_threads()),
             ..ReadOptions::default()
         },
         point_by: plan.point_by,
@@ -142,6 +146,13 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared, Vec<Error>> {
         scope: None,
         points: Points::default(),
     })
+}
+
+/// Files that are unpacked at the same time, each by a thread: with one core there is nothing to
+/// gain.
+fn unpacking_threads() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    if cores > 1 { cores.min(UNPACKING_MAX) } else { 0 }
 }
 
 fn keep<T>(result: Result<T, Vec<Error>>, errors: &mut Vec<Error>) -> Option<T> {
