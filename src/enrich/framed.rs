@@ -8,6 +8,8 @@
 //! frames of 3 KiB: about 0.1 ms, while unpacking both databases completely costs 100 ms. Source:
 //! MaxMind DB File Format Specification, version 2.0.
 
+use std::iter::repeat_with;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use zstd::bulk::Decompressor;
@@ -29,6 +31,13 @@ const SEPARATOR_BYTES: usize = 16;
 const METADATA_FRAMES: usize = 2;
 
 const METADATA_MARK: &[u8] = b"\xab\xcd\xefMaxMind.com";
+
+/// The length of IPv4 prefixes whose nodes are remembered, as a length of [`Addr`]: half of the way
+/// to an answer. A flood from many addresses costs one line of the cache for it, not one a bit.
+const SHORT: u8 = 96 + 16;
+
+/// How many there are.
+const SHORTS: usize = 1 << 16;
 
 /// Maximum pairs in a record; the embedded ones have five.
 const FIELDS_MAX: usize = 32;
@@ -70,6 +79,8 @@ pub struct Framed {
     nodes: u32,
     /// The node of `::/96`, where IPv4 starts.
     v4_start: u32,
+    /// The nodes of prefixes of [`SHORT`] bits that were passed; 0 if it was none.
+    shorts: Box<[AtomicU32]>,
     build_epoch: u64,
     database_type: String,
 }
@@ -91,13 +102,14 @@ impl Framed {
             unpacker: Mutex::new(unpacker),
             nodes: 0,
             v4_start: 0,
+            shorts: repeat_with(AtomicU32::default).take(SHORTS).collect(),
             build_epoch: 0,
             database_type: String::new(),
         };
         db.read_metadata()?;
-        let mut node = 0;
+        let (mut node, mut held) = (0, None);
         for _ in 0..96 {
-            node = if node < db.nodes { db.child(node, 0)? } else { node };
+            node = if node < db.nodes { db.child(node, 0, &mut held)? } else { node };
         }
         db.v4_start = node;
         Ok(db)
@@ -121,12 +133,22 @@ impl Framed {
     /// Walks the search tree.
     pub fn find(&self, addr: Addr) -> Result<Found, Broken> {
         let bits = addr.to_bits();
-        let (mut node, mut depth) =
-            if addr.to_v4().is_some() { (self.v4_start, 96u8) } else { (0, 0) };
+        let short = addr.to_v4().and_then(|_| self.shorts.get(usize::from((bits >> 16) as u16)));
+        let (mut node, mut depth) = match short.map(|node| node.load(Ordering::Relaxed)) {
+            None => (0, 0u8),
+            Some(0) => (self.v4_start, 96),
+            Some(node) => (node, SHORT),
+        };
+        let mut held = None;
         while node < self.nodes && depth < 128 {
             let bit = (bits >> (127 - depth)) & 1;
-            node = self.child(node, bit as usize)?;
+            node = self.child(node, bit as usize, &mut held)?;
             depth += 1;
+            if let (SHORT, Some(short)) = (depth, short)
+                && node < self.nodes
+            {
+                short.store(node, Ordering::Relaxed);
+            }
         }
         // Spec, "Search Tree Lookup": equal is "no data", greater points into the data section.
         let offset = match node.checked_sub(self.nodes) {
@@ -180,10 +202,21 @@ impl Framed {
         Ok(())
     }
 
-    fn child(&self, node: u32, bit: usize) -> Result<u32, Broken> {
+    /// The next node. Most are in the frame of the one before, which is `held`.
+    fn child<'f>(
+        &'f self,
+        node: u32,
+        bit: usize,
+        held: &mut Option<(usize, &'f [u8])>,
+    ) -> Result<u32, Broken> {
         let at = node as usize * NODE_BYTES + bit * 3;
         // A node never straddles frames: FRAME_BYTES is a multiple of NODE_BYTES.
-        let frame = self.frame(at / FRAME_BYTES).ok_or("the tree is cut short")?;
+        let index = at / FRAME_BYTES;
+        let frame = match *held {
+            Some((same, frame)) if same == index => frame,
+            _ => self.frame(index).ok_or("the tree is cut short")?,
+        };
+        *held = Some((index, frame));
         let record = frame.get(at % FRAME_BYTES..).and_then(|rest| rest.first_chunk::<3>());
         let [a, b, c] = *record.ok_or("the tree is cut short")?;
         Ok(u32::from_be_bytes([0, a, b, c]))

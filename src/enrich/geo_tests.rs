@@ -80,7 +80,9 @@ fn the_framed_reader_agrees_with_the_general_one() {
         for i in 0..20_000u32 {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(i.into());
             let probe = match i % 2 {
-                0 => Addr::v4(((state >> 32) as u32).to_be_bytes()),
+                // Every other one in few prefixes: their nodes are known already.
+                0 if i % 4 == 0 => Addr::v4(((state >> 32) as u32).to_be_bytes()),
+                0 => Addr::v4(((state >> 32) as u32 & 0x4700_ffff).to_be_bytes()),
                 _ => Addr::v6(((0x2 << 124) | u128::from(state) << 58).to_be_bytes()),
             };
             let found = framed.find(probe).unwrap();
