@@ -58,7 +58,8 @@ pub(super) struct RecordWorker<'t> {
     writes_updates: bool,
     /// The facts about the run in every line.
     origin: Arc<Origin>,
-    /// Every record gets its Community ID: lines or a tap show it, or a rule reads it.
+    /// Every record gets its Community ID: a tap shows it, or a rule reads it. Else only those with
+    /// a line or an alert.
     identifies: bool,
     tap: Option<RecordTap<'t>>,
     decode: DecodeConfig,
@@ -238,9 +239,7 @@ impl<'t> RecordWorker<'t> {
             catalog: Arc::clone(&prepared.catalog),
             writes_lines,
             writes_updates: writes_lines && prepared.writes_updates,
-            identifies: writes_lines
-                || tap.is_some()
-                || prepared.rules.reads("network.community_id"),
+            identifies: tap.is_some() || prepared.rules.reads("network.community_id"),
             tap,
             decode: prepared.decode,
             times: prepared.times,
@@ -264,8 +263,7 @@ impl<'t> RecordWorker<'t> {
         self.enricher = Enricher::new(Arc::clone(&prepared.enrich));
         self.rules = Arc::clone(&prepared.rules);
         self.catalog = Arc::clone(&prepared.catalog);
-        self.identifies =
-            self.writes_lines || self.tap.is_some() || prepared.rules.reads("network.community_id");
+        self.identifies = self.tap.is_some() || prepared.rules.reads("network.community_id");
     }
 
     /// All counters up to now, including those of the caches.
@@ -439,7 +437,7 @@ impl<'t> RecordWorker<'t> {
         let batch = self.outgoing.batch_for(place);
         let start = batch.lines.len();
         if self.writes_lines && summed.is_none() {
-            emit::lines::render_session(record, &self.origin, &mut batch.lines);
+            render(record, &self.origin, &mut batch.lines);
         }
         // Last: it moves what it needs out of the record.
         let kind = ItemKind::Ended(EndpointSummary::of(record));
@@ -457,7 +455,7 @@ impl<'t> RecordWorker<'t> {
         let batch = self.outgoing.batch_for(place);
         let start = batch.lines.len();
         if self.writes_updates {
-            emit::lines::render_session(record, &self.origin, &mut batch.lines);
+            render(record, &self.origin, &mut batch.lines);
         }
         // Last: it moves what it needs out of the record.
         let kind = ItemKind::Update(EndpointSummary::of(record));
@@ -478,6 +476,14 @@ impl<'t> RecordWorker<'t> {
         };
         (!written).then_some(one)
     }
+}
+
+/// Writes a session's line, with its Community ID.
+fn render(record: &mut Record, origin: &Origin, lines: &mut Vec<u8>) {
+    if record.context.community_id.is_none() {
+        record.context.community_id = Some(community_id(record));
+    }
+    emit::lines::render_session(record, origin, lines);
 }
 
 /// The position of a record in the output.
