@@ -57,10 +57,10 @@ Sum of Scan [
     field(("longhaul.summary.sessions", 3, Kind::Int, "", Shown::Line,
         |s| Value::Int(s.sessions), "Number of sessions in the sum.")),
     field(("longhaul.summary.ports", 3, Kind::Int, "", Shown::Line,
-        |s| Value::Int(s.ports.len() as u64),
+        |s| Value::Int(s.ports.count() as u64),
         "Number of different destination ports, up to 1,024.")),
     field(("longhaul.summary.destinations", 3, Kind::Int, "", Shown::Line,
-        |s| Value::Int(s.destinations.len() as u64),
+        |s| Value::Int(s.destinations.count() as u64),
         "Number of different destination addresses, up to 1,024.")),
 ]
 }
