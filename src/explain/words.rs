@@ -11,6 +11,9 @@ const TEXT_MAX: usize = 255;
 
 /// A text that is not too long.
 pub(super) fn bounded(text: &str) -> String {
+    if text.len() <= TEXT_MAX {
+        return text.to_owned();
+    }
     let mut short: String = text.chars().take(TEXT_MAX).collect();
     if text.chars().nth(TEXT_MAX).is_some() {
         short.push('…');
