@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: all demo test torture build deps lint docs bench compare fuzz-smoke package deb deb-test clean
+.PHONY: all demo test torture build deps lint docs bench compare budgets fuzz-smoke package deb deb-test clean
 
 all: build
 
@@ -41,6 +41,10 @@ bench: deps
 ## compare: CPU and memory beside tcpdump, ndpiReader and nfpcapd, in one run
 compare: build
 	benches/compare.sh
+
+## budgets: instructions of three small captures against stored figures; 2 % more fail
+budgets: build
+	benches/budgets.sh
 
 ## package: manual pages and completions, as packages want them, in target/package
 package: build
