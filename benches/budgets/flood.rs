@@ -31,8 +31,10 @@ fn main() {
     let mut file: Vec<u8> = header.iter().flat_map(|word| word.to_le_bytes()).collect();
     for n in 0..packets {
         let frame = syn(n);
-        let (micros, len) = (n, frame.len() as u32);
-        let record = [1_795_168_800 + (micros / 1_000_000) as u32, (micros % 1_000_000 * 1_000) as u32, len, len];
+        // One each microsecond.
+        let second = 1_795_168_800 + (n / 1_000_000) as u32;
+        let len = frame.len() as u32;
+        let record = [second, (n % 1_000_000 * 1_000) as u32, len, len];
         file.extend(record.iter().flat_map(|word| word.to_le_bytes()));
         file.extend(frame);
     }

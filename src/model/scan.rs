@@ -83,7 +83,7 @@ impl Scan {
     }
 }
 
-/// Different values, up to [`TOLD_APART`]. Most sums of a flood have one, which needs no allocation.
+/// Different values, up to [`TOLD_APART`]. Most sums of a flood have one: it needs no allocation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Different<T> {
     first: Option<T>,
@@ -119,12 +119,13 @@ impl<T: Copy + Ord> Different<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
     use proptest::prelude::*;
 
     proptest! {
         #[test]
         fn values_are_told_apart_as_in_a_set(
-            parts in proptest::collection::vec(proptest::collection::vec(0u16..1_500, 0..700), 0..5),
+            parts in vec(vec(0u16..1_500, 0..700), 0..5),
         ) {
             let (mut all, mut want) = (Different::default(), BTreeSet::new());
             for part in parts {
