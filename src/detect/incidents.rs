@@ -18,6 +18,13 @@ pub(super) use crate::detect::subject::is_ours;
 /// At a cap a fraction (1/n) is evicted at once.
 const ROOM: usize = 8;
 
+/// An incident that was closed.
+struct Done {
+    incident: Incident,
+    /// Somebody was told that it was opened.
+    reported: bool,
+}
+
 /// Every subject with alerts within the window.
 pub struct Incidents {
     config: IncidentConfig,
@@ -27,7 +34,7 @@ pub struct Incidents {
     /// Subjects with changes since the last call.
     changed: BTreeSet<Arc<str>>,
     /// Incidents that were closed since then.
-    done: Vec<Incident>,
+    done: Vec<Done>,
     /// Bytes of subjects, and of these.
     bytes: usize,
     done_bytes: usize,
@@ -92,7 +99,7 @@ impl Incidents {
             self.forget_quiet(alert.time);
             self.forget_least();
         }
-        done.into_iter().for_each(|incident| self.finish(incident));
+        done.into_iter().for_each(|done| self.finish(done));
     }
 
     /// Judges a subject by its alerts, and those of the people it stands for.
@@ -122,20 +129,21 @@ impl Incidents {
     }
 
     /// Closes the incident that the window has passed, or else removes old alerts.
-    fn close(&mut self, id: &Arc<str>, now: Nanos) -> Option<Incident> {
+    fn close(&mut self, id: &Arc<str>, now: Nanos) -> Option<Done> {
         let absorbed = self.is_absorbed(id);
         let others = self.others(id);
         let subject = self.subjects.get_mut(id)?;
+        let reported = subject.reported.is_some();
         let done = subject.close(id, now, &self.config, &others).filter(|_| !absorbed);
         if subject.hits.is_empty() {
             self.site_of.retain(|_, site| site != id);
         }
-        done
+        done.map(|incident| Done { incident, reported })
     }
 
-    fn finish(&mut self, incident: Incident) {
-        self.done_bytes += weigh(&incident);
-        self.done.push(incident);
+    fn finish(&mut self, done: Done) {
+        self.done_bytes += weigh(&done.incident);
+        self.done.push(done);
         self.bound_done();
     }
 
@@ -153,7 +161,7 @@ impl Incidents {
             self.bytes = (self.bytes + subject.bytes).saturating_sub(before);
         }
         let any = !over.is_empty();
-        done.into_iter().for_each(|incident| self.finish(incident));
+        done.into_iter().for_each(|done| self.finish(done));
         any
     }
 
@@ -207,9 +215,7 @@ impl Incidents {
     /// The incidents that were opened, got worse or were closed since the last call, at this level
     /// or a higher one; more alerts of the same kind are no change.
     pub fn take_changes(&mut self, level: Level) -> Vec<Incident> {
-        self.done_bytes = 0;
-        let mut changes = std::mem::take(&mut self.done);
-        changes.retain(|incident| incident.level >= level);
+        let mut changes = self.take_closed(level);
         for id in std::mem::take(&mut self.changed) {
             let (absorbed, others) = (self.is_absorbed(&id), self.others(&id));
             let Some(subject) = self.subjects.get_mut(&id) else { continue };
@@ -233,12 +239,24 @@ impl Incidents {
         changes
     }
 
-    /// Forgets the incidents that were closed since the last call; how many there were at this
-    /// level or a higher one.
-    pub(super) fn discard_closed(&mut self, level: Level) -> u64 {
+    /// The incidents that were closed since the last call, at this level or a higher one.
+    pub(super) fn take_closed(&mut self, level: Level) -> Vec<Incident> {
         self.done_bytes = 0;
-        let done = std::mem::take(&mut self.done);
-        done.iter().filter(|incident| incident.level >= level).count() as u64
+        let done = std::mem::take(&mut self.done).into_iter().map(|done| done.incident);
+        done.filter(|incident| incident.level >= level).collect()
+    }
+
+    /// Forgets incidents that were closed since the last call without having been reported, whose
+    /// last alert was before a time; how many there were at this level or a higher one.
+    pub(super) fn discard_unreported(&mut self, until: Nanos, level: Level) -> u64 {
+        let mut count = 0;
+        self.done.retain(|Done { incident, reported }| {
+            let stays = *reported || incident.time >= until;
+            count += u64::from(!stays && incident.level >= level);
+            stays
+        });
+        self.done_bytes = self.done.iter().map(|done| weigh(&done.incident)).sum();
+        count
     }
 
     /// The incidents that are still open, as they are now, by subject.
@@ -300,8 +318,12 @@ impl Incidents {
             self.bytes = self.bytes.saturating_sub(subject.bytes);
             self.changed.remove(&id);
             let incident = subject.incident(&id, &self.config.prior, &others);
+            let reported = subject.reported.is_some();
             match incident.filter(|_| !absorbed) {
-                Some(incident) => self.finish(Incident { change: Change::Closed, ..incident }),
+                Some(incident) => {
+                    let incident = Incident { change: Change::Closed, ..incident };
+                    self.finish(Done { incident, reported });
+                }
                 None => self.subjects_dropped += subject.hits.len() as u64 + subject.unlisted,
             }
         }
@@ -314,16 +336,16 @@ impl Incidents {
             return;
         }
         let before = self.done.len();
-        self.done.sort_by(|a, b| {
+        self.done.sort_by(|Done { incident: a, .. }, Done { incident: b, .. }| {
             let key = |i: &Incident| (i.level, score_bits(i.score));
             key(b).cmp(&key(a)).then_with(|| (a.time, &a.subject).cmp(&(b.time, &b.subject)))
         });
         self.done.truncate(incidents_max - incidents_max.div_ceil(ROOM));
         while self.done_bytes > bytes_max - bytes_max / ROOM {
             let Some(least) = self.done.pop() else { break };
-            self.done_bytes = self.done_bytes.saturating_sub(weigh(&least));
+            self.done_bytes = self.done_bytes.saturating_sub(weigh(&least.incident));
         }
-        self.done_bytes = self.done.iter().map(weigh).sum();
+        self.done_bytes = self.done.iter().map(|done| weigh(&done.incident)).sum();
         self.incidents_dropped += (before - self.done.len()) as u64;
     }
 }

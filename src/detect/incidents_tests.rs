@@ -371,3 +371,22 @@ fn time_of_service_changes_the_odds_and_is_told() {
     let told: Vec<_> = done.iter().map(|of| (&*of.subject, of.tenure)).collect();
     assert_eq!(told, [("new", Some(4.0))]);
 }
+
+/// Two incidents a week apart of two subjects; that of the first was reported when it was opened.
+#[test]
+fn only_closes_that_nobody_waits_for_are_withheld() {
+    let mut all = incidents();
+    let open = |all: &mut Incidents, subject: &str, at: u64| {
+        all.push(&alert("D08", Family::R, 400.0, at, subject));
+        all.push(&alert("D18", Family::N, 50.0, at, subject));
+    };
+    open(&mut all, "a", 10);
+    assert_eq!(finish(&mut all).len(), 1);
+    open(&mut all, "b", 20);
+    all.close_old(Nanos::from_secs(8 * DAY));
+    assert_eq!(all.discard_unreported(Nanos::from_secs(20), Level::Low), 0, "b ends later");
+    assert_eq!(all.discard_unreported(Nanos::from_secs(21), Level::Low), 1);
+    let closed = all.take_closed(Level::Low);
+    assert_eq!(closed.iter().map(|of| &*of.subject).collect::<Vec<_>>(), ["a"]);
+    assert!(all.take_closed(Level::Low).is_empty());
+}

@@ -76,7 +76,8 @@ pub(super) fn shown(ratio: f64) -> String {
 
 fn one(list: &ListSource, now: Nanos, days_max: u32) -> ListWeight {
     let age = list.info.built_at.map_or(Nanos::ZERO, |built| now.since(built));
-    if let Some(weight) = list.weight {
+    // A list that says how fast it ages has all of its weight at first.
+    if let Some(weight) = list.weight.or(list.half_life_days.and(Some(1.0))) {
         let days = (age.0 / DAY_NS) as f64;
         let halves = list.half_life_days.map_or(0.0, |half_life| days / half_life);
         return ListWeight { left: weight * (-halves).exp2(), by_age: false };
@@ -110,6 +111,7 @@ mod tests {
         assert_eq!(left(std::slice::from_ref(&half), 0), 0.8);
         assert_eq!(left(std::slice::from_ref(&half), 10), 0.4);
         assert_eq!(left(&[list(Some(0.6), None)], 400), 0.6);
+        assert_eq!(left(&[list(None, Some(10.0))], 20), 0.25);
         assert_eq!(left(&[list(None, None)], 29), 1.0);
         assert_eq!(left(&[list(None, None)], 31), OLD);
         assert_eq!(left(&[half, list(None, None)], 10), 1.0, "the best counts");

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use crate::detect::sql::{Column, Holds, Table, name, quoted};
 
 const HEAD: &str = "\
--- Rules as SQL. A row of a table is a line of the file of that name, a column a field of it.
+-- Rules as SQL. A row of a table is a line of the file of that name, a column a field of it; lines
+-- of sums and of sessions that go on (event.action sessions-summed, session-update) are no rows.
 -- Times are in UTC. FIELD.hex is an address as 32 hexadecimal digits in lower case, IPv4 as
 -- ::ffff:a.b.c.d, so that prefixes are ranges. Members of lists are rows of the tables of values.
 -- REGEXP_LIKE(text, pattern) finds a pattern anywhere in a text.
@@ -84,9 +85,13 @@ pub fn duckdb(tables: &[Table], files: impl Fn(&str) -> Vec<PathBuf>) -> String 
                 )
             }
         };
-        // A sum stands for many sessions that no rule judges.
-        let summed = path_of("event.action", None);
-        let from = format!("{from} WHERE json->>{summed} IS DISTINCT FROM 'sessions-summed'");
+        // A sum stands for many sessions that no rule judges; a session that lasted may have a line
+        // for each of its updates before the one of its end.
+        let action = path_of("event.action", None);
+        let from = format!(
+            "{from} WHERE COALESCE(json->>{action}, '') NOT IN ('sessions-summed', \
+             'session-update')"
+        );
         let columns: Vec<String> = table.columns.iter().flat_map(columns).collect();
         let (of, columns) = (&table.name, columns.join(",\n  "));
         // Writing into a String cannot fail.

@@ -158,6 +158,7 @@ impl Correlator {
         let Some(live) = live else { return Ok(()) };
         if let Some(snapshot) = live.handle.renewed() {
             found.min_level = snapshot.plan.min_level;
+            found.learn_only = snapshot.plan.learn_only;
             found.renew(&snapshot.prepared);
         }
         outlets.count(&mut found.counters);

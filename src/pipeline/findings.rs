@@ -86,7 +86,7 @@ pub(super) struct Found {
     pub(super) hits: Hits,
     pub(super) min_level: Level,
     /// Incidents are withheld while baselines are only learned.
-    learn_only: bool,
+    pub(super) learn_only: bool,
     /// The latest changes were withheld.
     withheld: bool,
     pub(super) rules: Arc<RuleSet>,
@@ -377,20 +377,24 @@ impl Found {
         Ok(())
     }
 
-    /// Whether incidents are withheld: those still open when that ends are reported then.
-    fn withholds(&self) -> bool {
-        self.learn_only && self.state.as_ref().is_some_and(|state| state.baselines.learning())
+    /// The time up to which incidents are withheld, and whether it has not come yet. Those still
+    /// open then are reported.
+    fn withholds(&self) -> Option<(Nanos, bool)> {
+        let baselines = &self.state.as_ref().filter(|_| self.learn_only)?.baselines;
+        Some((baselines.learns_until().unwrap_or(Nanos(u64::MAX)), baselines.learning()))
     }
 
     /// Incidents that were opened, got worse or were closed since the last call, in output order.
     fn take_changes(&mut self) -> Vec<Arc<Incident>> {
-        self.withheld = self.withholds();
-        if self.withheld {
-            let closed = self.ledger.discard_closed(self.min_level);
+        self.withheld = self.withholds().is_some_and(|(_, learning)| learning);
+        if let Some((until, _)) = self.withholds() {
+            let closed = self.ledger.discard_unreported(until, self.min_level);
             self.counters.add(Counter::IncidentsWithheld, closed);
-            return Vec::new();
         }
-        let mut changes = self.ledger.take_changes(self.min_level);
+        let mut changes = match self.withheld {
+            true => self.ledger.take_closed(self.min_level),
+            false => self.ledger.take_changes(self.min_level),
+        };
         for incident in &mut changes {
             incident.id = emit::id::incident_id(&incident.subject, incident.since, incident.time);
             // Alerts of an earlier run, whose table may have been another.

@@ -75,11 +75,13 @@ pub struct OldList {
 }
 
 impl Prepared {
-    /// Lists older than rules allow, by the capture's time.
+    /// Lists older than rules allow, by the capture's time, but those that say themselves how they
+    /// age.
     pub(super) fn old_lists(&self, at: Option<Nanos>) -> Vec<OldList> {
         let Some(clock) = at else { return Vec::new() };
         let infos = self.enrich.lists.infos().iter();
         let mut old: Vec<OldList> = infos
+            .filter(|list| list.weight.is_none() && list.half_life_days.is_none())
             .filter(|list| clock.since(list.built_at) > LIST_AGE_MAX)
             .map(|list| OldList {
                 name: list.name.to_string(),

@@ -229,15 +229,10 @@ pub fn sql(
 ) -> Result<(String, Vec<Statement>), Vec<Error>> {
     let rules = RuleSet::load(paths, &[], &SiteValues::default())?;
     let tables = sql::tables(&rules);
-    let mut head = match files {
+    let head = match files {
         Some(files) => sql_tables::duckdb(&tables, files),
         None => sql_tables::described(&tables),
     };
-    for rule in rules.correlations().rules() {
-        let (id, name) = (&rule.info().id, &rule.info().name);
-        // Writing into a String cannot fail.
-        let _ = writeln!(head, "-- {id} {name}: a correlation, which no statement here says");
-    }
     Ok((head, sql_correlation::statements(&rules)))
 }
 

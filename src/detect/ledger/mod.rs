@@ -178,10 +178,15 @@ impl Ledger {
         self.incidents.take_changes(level)
     }
 
-    /// Forgets the incidents that were closed since the last call without having been reported;
-    /// how many there were at this level or a higher one.
-    pub fn discard_closed(&mut self, level: Level) -> u64 {
-        self.incidents.discard_closed(level)
+    /// The incidents that were closed since the last call, at this level or a higher one.
+    pub fn take_closed(&mut self, level: Level) -> Vec<Incident> {
+        self.incidents.take_closed(level)
+    }
+
+    /// Forgets incidents that were closed since the last call without having been reported, whose
+    /// last alert was before a time; how many there were at this level or a higher one.
+    pub fn discard_unreported(&mut self, until: Nanos, level: Level) -> u64 {
+        self.incidents.discard_unreported(until, level)
     }
 
     /// Everything that was found has reached the outputs: alerts, and incidents of this level or a

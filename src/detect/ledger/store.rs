@@ -12,10 +12,11 @@
 //! record    see `wire::framed`
 //! content   1 endpoint, alert: a rule has fired on an endpoint; 2 alert: one was raised;
 //!           3 level: all that was found was reported; 4 time: old incidents were closed;
-//!           5 event, alerts: correlations counted one, and raised these
+//!           5 event, alerts: correlations counted one, and raised these;
+//!           6 level: alerts were reported, incidents withheld
 //! ```
-//! Version 2 has no correlations. A journal goes with the snapshot of its generation. Numbers are
-//! in network order.
+//! Version 2 has no correlations, version 3 no record 6. A journal goes with the snapshot of its
+//! generation. Numbers are in network order.
 
 use std::fmt;
 use std::sync::Arc;
@@ -70,7 +71,7 @@ impl fmt::Display for StoreError {
         match self {
             StoreError::NotThis => f.write_str("it is no file of a ledger"),
             StoreError::Version(version) => {
-                let read = format!("{VERSION_MIN} and {VERSION}");
+                let read = format!("{VERSION_MIN} to {VERSION}");
                 write!(f, "it is of version {version}, and this program reads versions {read}")
             }
             StoreError::Damaged(how) => write!(f, "it is damaged: {how}"),
@@ -245,7 +246,8 @@ impl Ledger {
                 self.unreported.clear();
             }
             ALERTED => {
-                self.discard_closed(codec::word(&mut r, &LEVELS)?);
+                // Closes that somebody waited for were reported, the others withheld.
+                self.take_closed(codec::word(&mut r, &LEVELS)?);
                 self.unreported.clear();
             }
             COUNTED => {

@@ -141,8 +141,9 @@ impl Baselines {
         }
         if learned.iter().any(Option::is_some) {
             self.sessions = self.sessions.saturating_add(1);
-            self.span = joined(self.span, Some((session.first, session.last)));
         }
+        // How long was looked at, also where nothing could be measured.
+        self.span = joined(self.span, Some((session.first, session.last)));
     }
 
     fn learn_side(&mut self, session: &EndpointSummary, side: &SideSummary) -> Option<Sample> {
@@ -192,8 +193,13 @@ impl Baselines {
                 usable(&self.subjects, BaselineOf::Subject),
             ],
             dropped: self.dropped(),
-            learns_until: self.span.map(|(first, _)| first.plus(self.config.learn)),
+            learns_until: self.learns_until(),
         }
+    }
+
+    /// When learning ends; not known before the first session.
+    pub fn learns_until(&self) -> Option<Nanos> {
+        self.span.map(|(first, _)| first.plus(self.config.learn))
     }
 
     /// Entries evicted at a cap since creation.
