@@ -209,6 +209,47 @@ fn every_case_of_every_rule_is_judged_from_its_line_as_from_its_record() {
 }
 
 #[test]
+fn endpoints_and_correlations_are_judged_as_when_they_were_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = folder.path().join("farm.pcap.zst");
+    let (capture, out) = (capture.to_str().unwrap(), folder.path().join("out"));
+    assert!(longhaul(&["demo", "--extract", capture]).status.success());
+    let own = folder.path().join("own.yml");
+    let text_of = "title: c\nid: 5f0c2a52-9d0e-4c0b-8b3a-3a7d4c1a9e20\nname: c\nlevel: low\n\
+        correlation:\n  type: event_count\n  rules: [each]\n  group-by: [source.ip]\n  timespan: 1h\n  \
+        condition: {gte: 3}\nlonghaul: {id: X901, family: N, topologies: [T1], ratio: 1.1, message: \
+        '{value} of {source.ip}'}\n---\ntitle: each\nid: 5f0c2a52-9d0e-4c0b-8b3a-3a7d4c1a9e21\nname: \
+        each\nlogsource: {product: longhaul, service: session}\ndetection:\n  s:\n    \
+        destination.port|exists: true\n  condition: s\n";
+    fs::write(&own, text_of).unwrap();
+    let (out, own) = (out.to_str().unwrap(), own.to_str().unwrap());
+    let read = longhaul(&["read", capture, "--out", out, "--place", "IAD", "--rules", own, "-q"]);
+    assert!(read.status.success(), "{}", said(&read));
+    let alerts = craft::values(&Path::new(out).join("alerts.ndjson"));
+    let of_own = |all: &[Value]| {
+        let own = all.iter().filter(|one| text(one, "rule.id") == "X901");
+        let mut said: Vec<String> = own.map(|one| text(one, "message").to_owned()).collect();
+        said.sort();
+        said
+    };
+    let hits = lines(&longhaul(&["hunt", out, "--rules", own]));
+    assert!(of_own(&alerts).len() >= 2, "{:?}", of_own(&alerts));
+    assert_eq!(of_own(&hits), of_own(&alerts));
+
+    let rules = RuleSet::embedded().unwrap();
+    let on_endpoints =
+        |id: &&str| rules.iter().any(|rule| rule.info().id == **id && rule.service() == "endpoint");
+    let want: BTreeSet<&str> =
+        alerts.iter().map(|alert| text(alert, "rule.id")).filter(on_endpoints).collect();
+    let run = longhaul(&["hunt", out, "--table", "endpoints"]);
+    let hits = lines(&run);
+    let have: BTreeSet<&str> = hits.iter().map(|hit| text(hit, "rule.id")).collect();
+    assert!(!want.is_empty() && want.is_subset(&have), "{want:?} of {have:?}");
+    assert!(hits.iter().all(|hit| !text(hit, "endpoint.ip").is_empty()), "{hits:?}");
+    assert!(said(&run).contains("rules on sessions are not judged here"), "{}", said(&run));
+}
+
+#[test]
 fn rules_of_ones_own_judge_what_a_filter_lets_through() {
     let folder = tempfile::tempdir().unwrap();
     let out = tools(folder.path());

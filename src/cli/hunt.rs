@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::cli::convert;
 use crate::cli::{self, CommandResult, RAN, progress::Bar};
 use crate::config::parse_level;
-use crate::detect::{RuleSet, RuleSetInfo};
+use crate::detect::{LineOf, RuleSet, RuleSetInfo};
 use crate::emit::SCHEMA_VERSION;
 use crate::emit::json_schema::Lines;
 use crate::hunt::expression::Expr;
@@ -40,13 +40,13 @@ pub(super) struct HuntArgs {
     /// The file to search
     #[arg(long, value_name = "FILE", default_value = "sessions")]
     table: Table,
-    /// Judge sessions by the embedded rules [default without --where]
+    /// Judge sessions or endpoints by the embedded rules [default without --where]
     #[arg(long)]
     judge: bool,
     /// The same, and by the Sigma rules of this directory or file; may be repeated
     #[arg(long, value_name = "PATH")]
     rules: Vec<PathBuf>,
-    /// Judge sessions by the Sigma rules of this directory or file only; may be repeated
+    /// Judge by the Sigma rules of this directory or file only; may be repeated
     #[arg(long, value_name = "PATH")]
     rules_only: Vec<PathBuf>,
     /// No hit of a rule below this Sigma level
@@ -84,7 +84,8 @@ impl Table {
 /// Runs the command.
 pub(super) fn run(args: &HuntArgs) -> CommandResult {
     let asked = Asked::of(args)?;
-    let judge = asked.rules.as_ref().map(|rules| Judge::new(rules, asked.level));
+    let of = if args.table == Table::Endpoints { LineOf::Endpoint } else { LineOf::Session };
+    let judge = asked.rules.as_ref().map(|rules| Judge::new(rules, asked.level, of));
     let kept = args.resume.as_deref().map(|dir| Kept::open(dir, &asked.question(args)));
     let kept = kept.transpose().map_err(|error| vec![error])?;
     let out = Out { to: BufWriter::with_capacity(1 << 18, std::io::stdout()), closed: false };
@@ -181,11 +182,17 @@ fn notes(found: &Hunted, judge: Option<&Judge<'_>>, rules: Option<&RuleSet>) -> 
     all.clear();
     let hits = units::number_of(judge.hits() as usize, "hit");
     all.push(format!("{hits} in {} of {lines}", units::count(found.found)));
-    let others = rules.not_on_sessions();
+    let others = rules.not_on(judge.of());
     if others > 0 {
-        all.push(format!(
-            "{others} rules on endpoints and correlations are not judged: they need all of a run"
-        ));
+        let of = match judge.of() {
+            LineOf::Session => "endpoints",
+            LineOf::Endpoint => "sessions",
+        };
+        all.push(format!("{others} rules on {of} are not judged here: give --table {of}"));
+    }
+    if judge.dropped() > 0 {
+        let dropped = units::count(judge.dropped());
+        all.push(format!("{dropped} groups or events of correlations are over the cap"));
     }
     if judge.uncounted() > 0 {
         let hits = units::count(judge.uncounted());
@@ -235,9 +242,9 @@ impl Asked {
         let level = level.map_err(|error| errors.push(error)).unwrap_or(Level::Informational);
         let of_rules = args.judge || !args.rules.is_empty() || !args.rules_only.is_empty();
         let judges = of_rules || args.filter.is_none();
-        if judges && args.table != Table::Sessions {
-            let error = Error::new("--table", "rules judge sessions only");
-            errors.push(error.help("leave out --table, or give --where without rules"));
+        if judges && !matches!(args.table, Table::Sessions | Table::Endpoints) {
+            let error = Error::new("--table", "rules judge sessions and endpoints only");
+            errors.push(error.help("give one of these, or --where without rules"));
         }
         let load = || RuleSet::load(&args.rules_only, &args.rules, &SiteValues::default());
         let rules = judges.then(load).transpose();

@@ -55,5 +55,5 @@ pub use list_weight::ListSource;
 pub use probe::Probe;
 pub use rule::{LIST_AGE_DAYS_MAX, RatioOf, Rule};
 pub use ruleset::{RuleSet, RuleSetInfo};
-pub use stored::Hit;
+pub use stored::{Counts, Hit, LineOf};
 pub use thresholds::Threshold;

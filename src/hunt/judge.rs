@@ -1,14 +1,14 @@
-//! Rules over the sessions of finished results.
+//! Rules over the sessions or endpoints of finished results.
 //!
-//! Owns: hits as lines, repetitions that make an alert only together. In: session lines, rules.
-//! Out: one JSON object a hit. Never: a rule on endpoints or a correlation: they need all of a run.
+//! Owns: hits as lines, repetitions that make an alert only together. In: lines, rules. Out: one
+//! JSON object a hit. Never: an incident: who is behind an address takes all of a run.
 
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::detect::{Hit, RuleSet};
+use crate::detect::{Counts, Hit, LineOf, RuleSet};
 use crate::model::alert::Level;
 use crate::model::{Nanos, escape::escaped_json};
 
@@ -63,12 +63,17 @@ struct State {
     groups: Vec<(Group, u64, Option<Vec<String>>)>,
     hits: u64,
     uncounted: u64,
+    /// What correlations have counted, and what of it was dropped.
+    counts: Vec<u8>,
+    dropped: u64,
 }
 
 /// Judges lines.
 pub struct Judge<'r> {
     rules: &'r RuleSet,
     level: Level,
+    of: LineOf,
+    counts: Counts,
     groups: HashMap<Group, Window>,
     /// Bytes of hits that wait in them.
     waiting: usize,
@@ -78,8 +83,9 @@ pub struct Judge<'r> {
 
 impl<'r> Judge<'r> {
     /// With these rules, of this level or above.
-    pub fn new(rules: &'r RuleSet, level: Level) -> Judge<'r> {
-        Judge { rules, level, groups: HashMap::new(), waiting: 0, hits: 0, uncounted: 0 }
+    pub fn new(rules: &'r RuleSet, level: Level, of: LineOf) -> Judge<'r> {
+        let (groups, counts) = (HashMap::new(), Counts::default());
+        Judge { rules, level, of, counts, groups, waiting: 0, hits: 0, uncounted: 0 }
     }
 
     /// Where repetitions stand.
@@ -88,15 +94,18 @@ impl<'r> Judge<'r> {
             (group.clone(), window.first.0, window.waiting.clone())
         };
         let groups = self.groups.iter().map(group).collect();
-        json!(State { groups, hits: self.hits, uncounted: self.uncounted })
+        let (counts, dropped) = (self.counts.to_bytes(), self.counts.dropped());
+        json!(State { groups, hits: self.hits, uncounted: self.uncounted, counts, dropped })
     }
 
     /// Goes on where another stood.
     ///
     /// Errors: that is no such state.
     pub fn restore(&mut self, state: &Value) -> Result<(), String> {
-        let State { groups, hits, uncounted } =
-            State::deserialize(state).map_err(|error| format!("its state is damaged: {error}"))?;
+        let damaged = |error: String| format!("its state is damaged: {error}");
+        let State { groups, hits, uncounted, counts, dropped } =
+            State::deserialize(state).map_err(|error| damaged(error.to_string()))?;
+        self.counts = Counts::of_bytes(&counts, dropped).map_err(damaged)?;
         let window = |(group, first, waiting)| (group, Window { first: Nanos(first), waiting });
         self.groups = groups.into_iter().map(window).collect();
         self.waiting = self.groups.values().map(Window::bytes).sum();
@@ -115,6 +124,16 @@ impl<'r> Judge<'r> {
         self.uncounted
     }
 
+    /// Groups and events of correlations that were dropped at their caps.
+    pub const fn dropped(&self) -> u64 {
+        self.counts.dropped()
+    }
+
+    /// What lines it judges.
+    pub const fn of(&self) -> LineOf {
+        self.of
+    }
+
     /// The hits of a line, each a line of JSON.
     ///
     /// Errors: the line is not as it was written.
@@ -125,7 +144,8 @@ impl<'r> Judge<'r> {
         }
         let (rules, level) = (self.rules, self.level);
         let mut out = Vec::new();
-        for hit in rules.hits(line)?.into_iter().filter(|hit| hit.rule.level >= level) {
+        let hits = rules.hits_with(self.of, line, &mut self.counts)?;
+        for hit in hits.into_iter().filter(|hit| hit.rule.level >= level) {
             let text = render(&hit, line);
             match &hit.repeats {
                 Some((at_least, common)) if *at_least > 1 => {
@@ -153,7 +173,7 @@ impl<'r> Judge<'r> {
             self.uncounted += 1;
             return;
         }
-        let time = Nanos::parse(text_at(line, "/event/end")).unwrap_or_default();
+        let time = Nanos::parse(text_at(line, "/@timestamp")).unwrap_or_default();
         let window = self.groups.entry(group).or_insert_with(|| Window::at(time));
         let before = window.bytes();
         out.extend(window.add(time, text, at_least));
@@ -178,7 +198,7 @@ fn render(hit: &Hit<'_>, line: &Value) -> String {
         let value = line.get("network").and_then(|network| network.get(name)).cloned();
         network.extend(value.map(|value| (name.to_owned(), value)));
     }
-    let whole = json!({
+    let mut whole = json!({
         "@timestamp": line.get("@timestamp"),
         "event": {
             "kind": "alert",
@@ -205,6 +225,11 @@ fn render(hit: &Hit<'_>, line: &Value) -> String {
             "packets": line.pointer("/longhaul/packets"),
         },
     });
+    // Of an endpoint there is no session to name.
+    if let (Some(endpoint), Some(all)) = (line.get("endpoint"), whole.as_object_mut()) {
+        ["source", "destination", "network"].iter().for_each(|name| drop(all.remove(*name)));
+        all.insert("endpoint".to_owned(), endpoint.clone());
+    }
     escaped_json(&whole.to_string()).into_owned()
 }
 
