@@ -156,19 +156,32 @@ fn none_found(id: &str) -> Error {
         .help("read the captures again with this version, and take the id from that result")
 }
 
-/// Of the sets of a run over files, the last one that has an event.
+/// Of the sets of a run over files, the last one that has an event: an incident of several has its
+/// last line there.
+///
+/// Errors: no set has it; its first digits are those of several; a damaged line.
 fn set_of(results: &Results, id: &str) -> Result<Option<Results>, Error> {
     let runs = results.runs()?;
     if runs.len() < 2 || runs.iter().all(|run| run.objects("inputs").is_empty()) {
         return Ok(None);
     }
+    let mut found: Option<(Results, String)> = None;
     for dir in results.dirs().iter().rev() {
         let set = Results::open(dir)?;
-        if find::find(&set, id).is_ok() {
-            return Ok(Some(set));
+        let Some(event) = find::find_exactly(&set, id)? else { continue };
+        let own = event.line().text("event.id").unwrap_or(id).to_owned();
+        match &found {
+            // All digits: no other set has another.
+            None if own == id => return Ok(Some(set)),
+            None => found = Some((set, own)),
+            Some((_, last)) if *last == own => {}
+            Some((_, last)) => return Err(find::several(id, [&own[..], last].into_iter())),
         }
     }
-    Ok(None)
+    match found {
+        Some((set, _)) => Ok(Some(set)),
+        None => Err(find::unknown(results, id)?),
+    }
 }
 
 /// The description of the run that the results are of.

@@ -65,42 +65,57 @@ pub fn explain(results: &Results, id: &str) -> Result<Explanation, Error> {
 ///
 /// Errors: no event or several have it.
 pub fn find(results: &Results, id: &str) -> Result<Event, Error> {
-    let what = format!("event {id}");
+    find_exactly(results, id)?.map_or_else(|| Err(unknown(results, id)?), Ok)
+}
+
+/// The same, and none if no line has it: nothing that it may have been meant to be is looked for.
+///
+/// Errors: several have it; a damaged line.
+pub fn find_exactly(results: &Results, id: &str) -> Result<Option<Event>, Error> {
     let is_hex = id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     if !(DIGITS_MIN..=DIGITS_MAX).contains(&id.len()) || !is_hex {
         let cause = format!("an id has {DIGITS_MIN} to {DIGITS_MAX} digits of 0-9 and a-f");
-        return Err(Error::new(what, cause).help(HELP));
+        return Err(Error::new(format!("event {id}"), cause).help(HELP));
     }
     let mut found = Vec::new();
     for file in ["incidents.ndjson", "alerts.ndjson"] {
         collect(results, file, id, &mut |line| keep(&mut found, Event::Finding(line)))?;
     }
-    let mut files = 2;
     if found.is_empty() {
         let keep_session = &mut |line| keep(&mut found, Event::Session(line));
-        files = collect(results, "sessions.ndjson", id, keep_session)?;
+        collect(results, "sessions.ndjson", id, keep_session)?;
     }
     if found.len() > 1 {
-        let ids: Vec<&str> =
-            found.iter().filter_map(|event| event.line().text("event.id")).take(8).collect();
-        let cause = format!("{} events begin so: {}", found.len(), ids.join(", "));
-        return Err(Error::new(what, cause).help("give more digits"));
+        let ids = found.iter().filter_map(|event| event.line().text("event.id"));
+        return Err(several(id, ids));
     }
-    match (found.pop(), files) {
-        (Some(event), _) => Ok(event),
-        (None, 0) => {
-            Err(Error::new(what, "no alert or incident has it, and no sessions were written")
-                .help("run again without --no-sessions, or take the id of an alert"))
-        }
-        (None, _) => {
-            let near = near(results, id)?;
-            let help = match near.is_empty() {
-                true => HELP.to_owned(),
-                false => format!("did you mean {}?", near.join(" or ")),
-            };
-            Err(Error::new(what, "no alert, incident or session has it").help(help))
-        }
+    Ok(found.pop())
+}
+
+/// The events of several ids begin so.
+pub fn several<'a>(id: &str, ids: impl Iterator<Item = &'a str>) -> Error {
+    let ids: Vec<&str> = ids.collect();
+    let first = ids.get(..8).unwrap_or(&ids);
+    let cause = format!("{} events begin so: {}", ids.len(), first.join(", "));
+    Error::new(format!("event {id}"), cause).help("give more digits")
+}
+
+/// What is said of an id that no line has.
+///
+/// Errors: those of reading.
+pub fn unknown(results: &Results, id: &str) -> Result<Error, Error> {
+    let what = format!("event {id}");
+    if results.files("sessions.ndjson").is_empty() {
+        let cause = "no alert or incident has it, and no sessions were written";
+        return Ok(Error::new(what, cause)
+            .help("run again without --no-sessions, or take the id of an alert"));
     }
+    let near = near(results, id)?;
+    let help = match near.is_empty() {
+        true => HELP.to_owned(),
+        false => format!("did you mean {}?", near.join(" or ")),
+    };
+    Ok(Error::new(what, "no alert, incident or session has it").help(help))
 }
 
 /// Ids that differ from this one in few digits, or begin like it; the nearest first.
@@ -160,7 +175,7 @@ fn collect(
     file: &str,
     id: &str,
     each: &mut dyn FnMut(Flat),
-) -> Result<usize, Error> {
+) -> Result<(), Error> {
     results.each_line_with(file, &[id.as_bytes()], |line| {
         let line = parse(line)?;
         if !line.text("event.id").is_some_and(|own| own.starts_with(id)) {
@@ -172,7 +187,8 @@ fn collect(
             && line.number("longhaul.update").is_none();
         each(line);
         Ok(!is_last)
-    })
+    })?;
+    Ok(())
 }
 
 /// Explains an event among lines that name it, without files.
