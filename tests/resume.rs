@@ -224,6 +224,58 @@ fn what_is_not_the_run_that_was_begun_is_refused() {
     refused(&[], "001.pcap was written to since");
     refused(&["--follow", "in"], "cannot be used with");
     refused(&["--set-size", "much"], "no size");
+    for (name, text) in [("state", "state = \"base\"\n"), ("only", "learn_only = true\n")] {
+        fs::write(at(name), text).unwrap();
+        refused(&["--config", name], "sets have a state of their own");
+    }
     let other = run(folder.path(), "in", &options);
     assert!(said(&other).contains("it is not empty"), "{}", said(&other));
+}
+
+/// Replaces the id of the first session of a set.
+fn rename(set: &Path, new: impl Fn(&str) -> String) -> String {
+    let path = set.join("sessions.ndjson");
+    let text = fs::read_to_string(&path).unwrap();
+    let line: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    let old = line["event"]["id"].as_str().unwrap();
+    let new = new(old);
+    fs::write(&path, text.replace(old, &new)).unwrap();
+    new
+}
+
+#[test]
+fn an_id_that_fits_events_of_two_sets_is_no_choice() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let bytes = rotated(&at("in"), 24);
+    let size = format!("{}KiB", bytes / SETS / 1024);
+    let many = run(folder.path(), "many", &["--resume", "--set-size", &size]);
+    assert!(many.status.success(), "{}", said(&many));
+    let dirs = sets(&at("many"));
+    let sets: Vec<&PathBuf> = dirs
+        .iter()
+        .filter(|dir| fs::metadata(dir.join("sessions.ndjson")).unwrap().len() > 0)
+        .collect();
+    let (first, last) = (sets[0], sets[sets.len() - 1]);
+    assert_ne!(first, last);
+    let carve = |id: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_longhaul"));
+        let output = command.args(["carve", id, "many", "-o", "slice.pcapng"]);
+        let output = output.current_dir(folder.path()).output().unwrap();
+        (output.status.code(), said(&output))
+    };
+    let one = rename(first, str::to_owned);
+    let two = rename(last, |old| format!("{}{}", &one[..10], &old[10..]));
+    let (code, said) = carve(&one[..10]);
+    assert!(code == Some(2) && said.contains("2 events begin so"), "{said}");
+    assert!(said.contains(&one) && said.contains(&two), "{said}");
+    let (code, said) = carve(&one);
+    assert_eq!(code, Some(0), "{said}");
+    let other = format!("{}{}", &one[..31], if one.ends_with('0') { '1' } else { '0' });
+    let (code, said) = carve(&other);
+    assert!(code == Some(2) && said.contains(&format!("did you mean {one}")), "{said}");
+    // A line that cannot be read is no line of another event.
+    fs::write(last.join("sessions.ndjson"), format!("{{\"event\":{{\"id\":\"{one}\n")).unwrap();
+    let (code, said) = carve(&one);
+    assert!(code == Some(2) && said.contains("sessions.ndjson:1"), "{said}");
 }

@@ -86,22 +86,26 @@ fn in_sets(
     if !plan.quiet {
         cli::print_notes(&[sentence(&sets)]);
     }
-    if sets.interrupted {
+    let Output::Dir { path, .. } = &plan.output else { return Ok(RAN) };
+    if sets.written + sets.found == 0 {
         return Ok(RAN);
     }
-    if let Some(wanted) = wanted {
-        wanted.write(plan.quiet).map_err(|e| vec![e])?;
-    }
-    let Output::Dir { path, .. } = &plan.output else { return Ok(RAN) };
     let results = Results::open(path).map_err(|e| vec![e])?;
     let is_found = ["alerts.ndjson", "incidents.ndjson"].iter().any(|name| {
         let files = results.files(name);
         files.iter().any(|file| std::fs::metadata(file).is_ok_and(|meta| meta.len() > 0))
     });
+    let code = if plan.fail_on_alert && is_found { ALERTS } else { RAN };
+    if sets.interrupted {
+        return Ok(code);
+    }
+    if let Some(wanted) = wanted {
+        wanted.write(plan.quiet).map_err(|e| vec![e])?;
+    }
     if let Some(dir) = args.parquet() {
         convert::write(&[results], dir, plan.quiet).map_err(|e| vec![e])?;
     }
-    Ok(if plan.fail_on_alert && is_found { ALERTS } else { RAN })
+    Ok(code)
 }
 
 /// What a run in sets has come to.

@@ -81,6 +81,11 @@ pub fn run(
             Error::new("--resume", "there is no directory to go on with").help("add --out DIR")
         ));
     };
+    if plan.state.is_some() || plan.learn_only {
+        let cause = "sets have a state of their own: none is read or kept, and nothing is learned";
+        return Err(one(Error::new("--resume", cause)
+            .help("leave out `state` and `learn_only`, in the file of --config too")));
+    }
     let mut prepared = prepared(plan)?;
     prepared.read_options.interrupt = interrupt.clone();
     let inputs = Inputs::of(&prepared).map_err(one)?;
@@ -89,9 +94,9 @@ pub fn run(
     let mut sets = InSets::default();
     let mut next = match at {
         At::Start => Some(Begin { number: 1, own: 0, again: 0, left: Left::default() }),
-        At::Behind(note, left) => {
-            sets.found = note.set;
-            let begin = |own| Begin { number: note.set + 1, own, again: note.again, left };
+        At::Behind(number, note, left) => {
+            sets.found = number;
+            let begin = |own| Begin { number: number + 1, own, again: note.again, left };
             note.next.map(begin)
         }
         At::Done => {
@@ -100,6 +105,11 @@ pub fn run(
         }
     };
     while let Some(begin) = next {
+        // A signal may have come while the inputs were looked at, or between two sets.
+        if interrupt.is_requested() {
+            sets.interrupted = true;
+            return Ok(sets);
+        }
         let number = begin.number;
         let scope = inputs.assign((&begin, bytes), &mut prepared);
         let order = inputs.order.get(usize::from(begin.again)..).unwrap_or_default();
@@ -186,10 +196,11 @@ impl Set<'_> {
         let plan = &Plan { output, ..Plan::clone(plan) };
         let state = notes.begin_state(number).and_then(|dir| Opened::between_sets(&dir, plan));
         let state = state.map_err(one)?;
-        let mut unfinished = read(plan, prepared, Some(state), (progress, None))?;
+        let unfinished = read(plan, prepared, Some(state), (progress, None))?;
         if unfinished.outcome.interrupted {
             return Ok(None);
         }
+        let mut unfinished = unfinished.readable()?;
         self.check(&unfinished.outcome).map_err(one)?;
         let (left, missed) = scope.take_left();
         let outcome = &mut unfinished.outcome;
@@ -310,11 +321,35 @@ fn shape(plan: &Plan, prepared: &Prepared) -> Result<Value, Vec<Error>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::NoProgress;
 
     #[test]
     fn options_that_change_no_result_may_differ() {
         let all = ["read", "in", "--resume", "--workers", "3", "-q", "--workers=2", "--out", "x"];
         let all = all.map(str::to_owned);
         assert_eq!(words(&all), ["read", "in", "--out", "x"]);
+    }
+
+    #[test]
+    fn a_signal_is_no_error_wherever_it_comes() {
+        let folder = tempfile::tempdir().unwrap();
+        let input = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/demo/farm.pcap.zst");
+        let output = Output::Dir { path: folder.path().join("out"), force: false };
+        let inputs = vec![PathBuf::from(input)];
+        let plan = Plan { inputs, output, workers: 1, quiet: true, ..Plan::default() };
+        let interrupt = Interrupt::new().unwrap();
+        interrupt.end_files();
+        let sets = run((&plan, 1), &mut NoProgress, &interrupt, &mut |_| {}).unwrap();
+        assert!(sets.interrupted && sets.written == 0, "before the first set: {sets:?}");
+        let mut prepared = prepared(&plan).unwrap();
+        let inputs = Inputs::of(&prepared).unwrap();
+        prepared.read_options.interrupt = interrupt;
+        let begun = begun(&plan, &prepared).unwrap();
+        let (notes, _) = Notes::open(&folder.path().join("other"), &begun).unwrap();
+        let begin = Begin { number: 1, own: 0, again: 0, left: Left::default() };
+        let scope = inputs.assign((&begin, 1), &mut prepared);
+        let order = &inputs.order;
+        let set = Set { plan: &plan, prepared: &prepared, notes: &notes, scope, order };
+        assert!(set.write(begin, &mut NoProgress).unwrap().is_none(), "before its first packet");
     }
 }

@@ -242,7 +242,7 @@ fn run_all(
     let mut prepared = prepared(plan)?;
     prepared.read_options.interrupt = interrupt.clone();
     let state = State::of(plan).map_err(|e| vec![e])?;
-    read(plan, &prepared, state, (progress, tap))?.finish(plan, &prepared)
+    read(plan, &prepared, state, (progress, tap))?.readable()?.finish(plan, &prepared)
 }
 
 /// What a run has read, before any of it has its final name.
@@ -281,13 +281,18 @@ fn read(
     outcome.interrupted = prepared.read_options.interrupt.is_requested()
         && (plan.follow.is_none() || outcome.files.iter().any(FileReport::is_interrupted));
     outcome.warnings = warnings::of(plan, prepared, &outcome.answer());
-    if !outcome.anything_readable() {
-        return Err(nothing_readable(&outcome.files));
-    }
     Ok(Unfinished { outcome, outlets, delivery })
 }
 
 impl Unfinished {
+    /// Errors: there is no packet in any input.
+    fn readable(self) -> Result<Unfinished, Vec<Error>> {
+        match self.outcome.anything_readable() {
+            true => Ok(self),
+            false => Err(nothing_readable(&self.outcome.files)),
+        }
+    }
+
     /// Gives the outputs their names, then saves the state, unless that was done.
     fn finish(self, plan: &Plan, prepared: &Prepared) -> Result<Outcome, Vec<Error>> {
         let Unfinished { mut outcome, mut outlets, delivery } = self;

@@ -57,8 +57,6 @@ pub(super) struct Begun {
 /// What is noted behind a set.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct SetNote {
-    /// Its number, from 1.
-    pub(super) set: u32,
     /// The first input of the next set, by the order of inputs; none behind the last.
     pub(super) next: Option<u16>,
     /// The first one that the next set reads again.
@@ -72,8 +70,8 @@ pub(super) struct SetNote {
 pub(super) enum At {
     /// Nothing is finished.
     Start,
-    /// Behind a set.
-    Behind(SetNote, Left),
+    /// Behind the set of this number, from 1.
+    Behind(u32, SetNote, Left),
     /// At the end.
     Done,
 }
@@ -109,6 +107,16 @@ impl Begun {
     }
 }
 
+impl SetNote {
+    /// Whether it can be of a run over so many inputs.
+    fn is_within(&self, inputs: usize) -> bool {
+        match self.next {
+            Some(next) => self.again <= next && usize::from(next) < inputs,
+            None => usize::from(self.again) <= inputs,
+        }
+    }
+}
+
 impl Notes {
     /// The notes in an output directory, and where to go on; a new directory begins a run.
     ///
@@ -134,12 +142,12 @@ impl Notes {
                         another directory";
             return Err(notes.refuse(difference).help(help));
         }
-        let at = if then.done { At::Done } else { notes.place()? };
+        let at = if then.done { At::Done } else { notes.place(then.inputs.len())? };
         Ok((notes, at))
     }
 
-    /// Behind which set the run goes on.
-    fn place(&self) -> Result<At, Error> {
+    /// Behind which set a run over so many inputs goes on.
+    fn place(&self, inputs: usize) -> Result<At, Error> {
         let is_whole = |set: &u32| self.set(*set).join("run.json").exists();
         let sets = (1u32..).take_while(is_whole).last();
         let Some(number) = sets else { return Ok(At::Start) };
@@ -150,12 +158,12 @@ impl Notes {
         let note: SetNote = self.read(&self.note(number))?.ok_or_else(lost)?;
         let ids = bounded::file::read(&self.ids(number), NOTE_BYTES_MAX);
         let ids = ids.ok().filter(|ids| note.sha256 == sum(ids)).ok_or_else(lost)?;
-        if !self.state(number).is_dir() {
+        if !note.is_within(inputs) || !self.state(number).is_dir() {
             return Err(lost());
         }
         let (open, _) = ids.as_chunks::<ID>();
         let left = Left { open: open.to_vec(), clock: note.clock, ..Left::default() };
-        Ok(At::Behind(note, left))
+        Ok(At::Behind(number, note, left))
     }
 
     /// The directory of a set.
@@ -192,7 +200,7 @@ impl Notes {
         let mut file = OutFile::replace(&self.ids(number))?;
         file.write(ids)?;
         file.finish()?;
-        let note = SetNote { set: number, next, again, clock: left.clock, sha256: sum(ids) };
+        let note = SetNote { next, again, clock: left.clock, sha256: sum(ids) };
         self.write(&self.note(number), &note)
     }
 
@@ -318,16 +326,22 @@ mod tests {
         let left = Left { open: vec![[1; 16], [2; 16]], ..Left::default() };
         for set in 1..=2 {
             notes.begin_state(set).unwrap();
-            notes.note_set(set, (Some(5), 4), &left).unwrap();
+            notes.note_set(set, (Some(1), 0), &left).unwrap();
             make_dir(&notes.set(set)).unwrap();
         }
         drop(notes);
         assert!(matches!(Notes::open(&root, &begun()).unwrap().1, At::Start), "no run.json");
         fs::write(root.join("set-00001/run.json"), "{}").unwrap();
         let (notes, at) = Notes::open(&root, &begun()).unwrap();
-        let At::Behind(note, read) = at else { panic!("there is a set") };
-        assert_eq!((note.set, note.next, note.again), (1, Some(5), 4));
+        let At::Behind(set, note, read) = at else { panic!("there is a set") };
+        assert_eq!((set, note.next, note.again), (1, Some(1), 0));
         assert_eq!(read.open, left.open);
+        for (next, again) in [(Some(2), 0), (Some(0), 1), (None, 3)] {
+            notes.note_set(1, (next, again), &left).unwrap();
+            let error = notes.place(2).err().unwrap();
+            assert!(error.cause.contains("set 1 is not there"), "{error}");
+        }
+        notes.note_set(1, (Some(1), 0), &left).unwrap();
         let ids = notes.ids(1);
         let bytes = fs::read(&ids).unwrap();
         fs::write(&ids, &bytes[1..]).unwrap();
