@@ -7,7 +7,6 @@
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::model::{Error, EventKind, Level};
@@ -69,6 +68,10 @@ struct Place {
     at: u64,
     next: u64,
     acknowledged: u64,
+    /// Behind the last line that was handed out; up to `next` there is none.
+    handed: u64,
+    /// Segments before this number were counted, if they were never written.
+    seen: u64,
 }
 
 impl Reader {
@@ -105,6 +108,7 @@ impl Reader {
     pub fn rewind(&mut self) {
         for place in &mut self.lanes {
             (place.open, place.next) = (None, place.acknowledged);
+            place.handed = place.acknowledged;
         }
     }
 
@@ -132,7 +136,7 @@ impl Place {
     fn new(lane: Lane, spool: &Path) -> Place {
         let dir = spool.join(lane.name());
         let next = acknowledged(&dir);
-        Place { lane, dir, open: None, at: 0, next, acknowledged: next }
+        Place { lane, dir, open: None, at: 0, next, acknowledged: next, handed: next, seen: 0 }
     }
 
     /// The first line that is still there.
@@ -144,7 +148,7 @@ impl Place {
         let (lane, end) = (self.lane, self.next);
         let mut batch = Batch { lane, items: Vec::new(), end, text: Vec::new() };
         loop {
-            if self.open.is_none() && !self.begin()? {
+            if self.open.is_none() && !self.begin(damaged)? {
                 return Ok(None);
             }
             let Some((first, file)) = &self.open else { return Ok(None) };
@@ -160,7 +164,7 @@ impl Place {
             }
             (self.at, self.next) = (self.at + taken as u64, self.next + batch.items.len() as u64);
             if !batch.items.is_empty() {
-                (batch.end, batch.text) = (self.next, text);
+                (batch.end, batch.text, self.handed) = (self.next, text, self.next);
                 return Ok(Some(batch));
             }
             // The writer is at this segment, unless there is another: then what is left here was
@@ -178,30 +182,41 @@ impl Place {
     }
 
     /// Opens the segment of the next line, at its place. Whether there is one.
-    fn begin(&mut self) -> io::Result<bool> {
+    fn begin(&mut self, damaged: &mut u64) -> io::Result<bool> {
         let all = segments(&self.dir)?;
-        let at = all.partition_point(|(first, _)| *first <= self.next);
         // Segments that the writer removed at its cap are passed over.
-        let Some((first, path)) = all.get(at.saturating_sub(1)) else { return Ok(false) };
-        let file = match File::open(path) {
-            Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(false),
-            opened => opened?,
-        };
-        let mut head = [0; HEAD.len()];
-        match file.read_exact_at(&mut head, 0) {
-            Err(cause) if cause.kind() == ErrorKind::UnexpectedEof => return Ok(false),
-            read => read?,
+        let mut at = all.partition_point(|(first, _)| *first <= self.next).saturating_sub(1);
+        loop {
+            let Some((first, path)) = all.get(at) else { return Ok(false) };
+            let file = match File::open(path) {
+                Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(false),
+                opened => opened?,
+            };
+            let mut head = Vec::with_capacity(HEAD.len());
+            (&file).take(HEAD.len() as u64).read_to_end(&mut head)?;
+            if segment::is_unwritten(&head) {
+                if *first >= self.seen {
+                    *damaged += file.metadata()?.len();
+                    self.seen = first + 1;
+                }
+                // The last one is the writer's to begin.
+                at += 1;
+                let Some((next, _)) = all.get(at) else { return Ok(false) };
+                self.next = self.next.max(*next);
+                self.acknowledge(self.acknowledged)?;
+                continue;
+            }
+            if head != *HEAD {
+                let what = "it is of another version: send it with the version that wrote it";
+                return Err(io::Error::new(ErrorKind::InvalidData, what));
+            }
+            self.at = HEAD.len() as u64;
+            let skip = self.next.saturating_sub(*first);
+            self.next = self.next.max(*first);
+            self.open = Some((*first, file));
+            self.skip(skip)?;
+            return Ok(true);
         }
-        if head != *HEAD {
-            let what = "it is of another version: send it with the version that wrote it";
-            return Err(io::Error::new(ErrorKind::InvalidData, what));
-        }
-        self.at = HEAD.len() as u64;
-        let skip = self.next.saturating_sub(*first);
-        self.next = self.next.max(*first);
-        self.open = Some((*first, file));
-        self.skip(skip)?;
-        Ok(true)
     }
 
     /// Passes over lines that are acknowledged.
@@ -226,6 +241,8 @@ impl Place {
     }
 
     fn acknowledge(&mut self, end: u64) -> io::Result<()> {
+        // Lines that are lost wait no more once those before them are acknowledged.
+        let end = if end >= self.handed { end.max(self.next) } else { end };
         if end <= self.acknowledged {
             return Ok(());
         }

@@ -50,6 +50,12 @@ pub(super) fn name_of(number: u64) -> String {
     format!("{number:020}.segment")
 }
 
+/// Whether a segment that begins so was never written: a power failure may leave a file of no
+/// bytes, or of zeros, though later ones reached the disk.
+pub(super) fn is_unwritten(head: &[u8]) -> bool {
+    head.len() < HEAD.len() || head.starts_with(&[0; HEAD.len()])
+}
+
 /// The number in a name.
 pub(super) fn number_of(name: &str) -> Option<u64> {
     name.strip_suffix(".segment").filter(|digits| digits.len() == 20)?.parse().ok()

@@ -158,6 +158,41 @@ fn a_spool_of_another_version_is_refused() {
     assert!(reader.next(9, 4_096).unwrap_err().cause.contains("version"));
 }
 
+/// A spool of three segments of two alerts each, and their paths.
+fn three(dir: &Path) -> Vec<std::path::PathBuf> {
+    for n in 0..3 {
+        add(&mut Spool::open(dir, 64 * MIB).unwrap(), EventKind::Alert, n * 2..n * 2 + 2);
+    }
+    segments(&dir.join("findings")).unwrap().into_iter().map(|(_, path)| path).collect()
+}
+
+#[test]
+fn a_segment_that_a_power_failure_left_empty_or_zero_stops_nothing() {
+    for (lost, size, left) in [
+        (0..1, 0, vec![2, 3, 4, 5]),
+        (1..2, 0, vec![0, 1, 4, 5]),
+        (1..2, 5, vec![0, 1, 4, 5]),
+        (1..2, 5_000, vec![0, 1, 4, 5]),
+        (0..2, 70, vec![4, 5]),
+        (2..3, 0, vec![0, 1, 2, 3]),
+        (2..3, 5_000, vec![0, 1, 2, 3]),
+        (1..3, 60, vec![0, 1]),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = three(dir.path());
+        let bytes = lost.len() as u64 * size as u64;
+        paths[lost].iter().for_each(|path| fs::write(path, vec![0; size]).unwrap());
+        let mut reader = Reader::open(dir.path()).unwrap();
+        assert_eq!(take(&mut reader), left, "{size}");
+        assert!(take(&mut reader).is_empty() && reader.damaged == bytes, "counted once: {size}");
+        assert_eq!(reader.waiting().unwrap(), 0, "{size}");
+        add(&mut Spool::open(dir.path(), 64 * MIB).unwrap(), EventKind::Alert, 6..8);
+        assert_eq!(take(&mut reader), [6, 7], "{size}");
+        assert_eq!(reader.damaged, bytes, "{size}");
+        assert_eq!(segments_of(dir.path(), Lane::Findings), 1, "the rest is removed: {size}");
+    }
+}
+
 #[test]
 fn damaged_bytes_never_panic_and_are_counted() {
     let dir = tempfile::tempdir().unwrap();

@@ -201,7 +201,7 @@ impl Written {
         let mut next = acknowledged(&dir);
         if let Some((first, path)) = segments(&dir).map_err(|e| words(&e))?.pop() {
             let bytes = fs::read(&path).map_err(|e| failed(&path, &e))?;
-            if !bytes.is_empty() && !bytes.starts_with(HEAD) && !HEAD.starts_with(&bytes) {
+            if !segment::is_unwritten(&bytes) && !bytes.starts_with(HEAD) {
                 let error = Error::new(format!("spool {}", path.display()), "of another version");
                 return Err(error.help("send it with the version that wrote it, or remove it"));
             }
