@@ -1,6 +1,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use super::segment::{self, Tags};
@@ -255,6 +256,37 @@ fn a_spool_that_cannot_be_written_is_reported_once_and_its_alerts_wait() {
     let mut reader = Reader::open(dir.path()).unwrap();
     let batch = reader.next(9, 4_096).unwrap().unwrap();
     assert_eq!(batch.line(&batch.items[0]), b"an alert");
+}
+
+#[test]
+fn alerts_are_synced_and_a_disk_that_cannot_is_said_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = Spool::open(dir.path(), 64 * MIB).unwrap();
+    // A pipe takes bytes, and cannot be synced.
+    let pipes = Lane::ALL.map(|lane| {
+        let path = dir.path().join(lane.name()).join(segment::name_of(0));
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        fs::File::options().read(true).write(true).open(path).unwrap()
+    });
+    let told: Arc<Mutex<Vec<String>>> = Arc::default();
+    let heard = Arc::clone(&told);
+    let tell: Tell = Arc::new(move |text: &str| heard.lock().unwrap().push(text.to_owned()));
+    let wanted = Wanted { kinds: EventKind::ALL.to_vec(), level: Level::Informational };
+    let mut sink = SpoolSink::new("siem".to_owned(), spool, wanted, Arc::new(Named), tell);
+    let mut queue = Queue::new(1 << 20);
+    let session = SessionLine { id: [0; 16], time: Nanos(0), line: b"{}\n", is_update: false };
+    assert!(sink.session(&session).unwrap());
+    sink.drain(&mut queue).unwrap();
+    assert!(told.lock().unwrap().is_empty(), "sessions are not synced");
+    for _ in 0..3 {
+        queue.push(Held::Alert(Arc::new(Alert::sample("D08", Family::R))));
+        assert!(sink.session(&session).unwrap());
+        sink.drain(&mut queue).unwrap();
+    }
+    let told = told.lock().unwrap();
+    assert!(told.len() == 1 && told[0].contains("syncing: "), "{told:?}");
+    assert_eq!(queue.len(), 0, "written and sent once");
+    drop(pipes);
 }
 
 /// Writes what an event is.

@@ -3,7 +3,7 @@
 //! Owns: the segment in progress of each lane, the size of the spool. In: lines. Out: segments.
 //! Policy at the cap: the oldest segments of records go, then those of findings; what had not been
 //! acknowledged is counted. Never: a line half written: after a failure the segment is cut to its
-//! last whole line.
+//! last whole line; an alert that leaves its queue before the disk was asked to keep it.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
@@ -45,6 +45,7 @@ pub struct Spool {
 /// A lane.
 #[derive(Debug)]
 struct Written {
+    lane: Lane,
     dir: PathBuf,
     file: Option<File>,
     /// The number of the next line, without those in `pending`.
@@ -54,6 +55,8 @@ struct Written {
     /// Records that are not written yet, and their number.
     pending: Vec<u8>,
     lines: u64,
+    /// Why something written is not known to be on disk.
+    unsynced: Option<io::Error>,
 }
 
 impl Spool {
@@ -74,7 +77,8 @@ impl Spool {
                 .help("give each sink of each run a spool of its own")
         })?;
         let [findings, records] = lanes;
-        let lanes = [Written::open(findings)?, Written::open(records)?];
+        let lanes =
+            [Written::open(Lane::Findings, findings)?, Written::open(Lane::Records, records)?];
         let ends = Arc::new(Ends::new(lanes.each_ref().map(|lane| lane.next)));
         let (dir_of, bytes, dropped) = (dir.to_path_buf(), 0, 0);
         let mut spool = Spool { dir: dir_of, _lock: lock, lanes, cap, bytes, dropped, ends };
@@ -140,6 +144,15 @@ impl Spool {
         Ok(true)
     }
 
+    /// Waits until the findings that were written are on disk.
+    ///
+    /// Errors: they may not be; none is lost unless the power fails.
+    pub fn sync(&mut self) -> io::Result<()> {
+        let written = self.lane(Lane::Findings);
+        let synced = written.file.as_ref().map_or(Ok(()), File::sync_data);
+        written.unsynced.take().map_or(synced, Err)
+    }
+
     /// Lines that were removed unacknowledged at the cap since the last call.
     pub fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)
@@ -196,7 +209,7 @@ pub struct Lost {
 
 impl Written {
     /// Continues behind the last line of a lane, in a new segment.
-    fn open(dir: PathBuf) -> Result<Written, Error> {
+    fn open(lane: Lane, dir: PathBuf) -> Result<Written, Error> {
         let words = |cause: &io::Error| failed(&dir, cause);
         let mut next = acknowledged(&dir);
         if let Some((first, path)) = segments(&dir).map_err(|e| words(&e))?.pop() {
@@ -207,14 +220,21 @@ impl Written {
             }
             next = next.max(first + segment::count(&bytes).0);
         }
-        Ok(Written { dir, file: None, next, bytes: 0, pending: Vec::new(), lines: 0 })
+        let (bytes, pending, lines) = (0, Vec::new(), 0);
+        Ok(Written { lane, dir, file: None, next, bytes, pending, lines, unsynced: None })
     }
 
     fn write(&mut self, most: u64) -> io::Result<()> {
         let mut file = match self.file.take() {
             Some(file) if self.bytes < most => file,
-            // Not synced: what is sent and removed within seconds never costs the disk a write.
-            _ => self.begin()?,
+            full => {
+                // Records are not synced: what is sent and removed within seconds never costs the
+                // disk a write.
+                if let Some(full) = full.filter(|_| self.lane == Lane::Findings) {
+                    self.unsynced = full.sync_data().err().or(self.unsynced.take());
+                }
+                self.begin()?
+            }
         };
         if let Err(cause) = file.write_all(&self.pending) {
             // What fits no longer is cut; if that fails too, another segment is begun, and the
@@ -238,6 +258,11 @@ impl Written {
         options.write(true).create(true).truncate(true).mode(FILE_MODE);
         let mut file = options.custom_flags(libc::O_NOFOLLOW).open(path)?;
         file.write_all(HEAD)?;
+        if self.lane == Lane::Findings {
+            // Its name: `Spool::sync` is for what is in it.
+            let named = File::open(&self.dir).and_then(|dir| dir.sync_all());
+            self.unsynced = named.err().or(self.unsynced.take());
+        }
         self.bytes = HEAD.len() as u64;
         Ok(file)
     }
@@ -261,6 +286,8 @@ pub struct SpoolSink {
     tell: Tell,
     /// It cannot be written now, and that was reported.
     failing: bool,
+    /// It cannot be synced now, and that was reported.
+    unsynced: bool,
     lost: u64,
     written: u64,
 }
@@ -274,7 +301,8 @@ impl SpoolSink {
         format: Arc<dyn Format>,
         tell: Tell,
     ) -> SpoolSink {
-        SpoolSink { name, spool, wanted, format, tell, failing: false, lost: 0, written: 0 }
+        let (failing, unsynced, lost, written) = (false, false, 0, 0);
+        SpoolSink { name, spool, wanted, format, tell, failing, unsynced, lost, written }
     }
 
     /// A failure is over once lines were written: those that only wait tell nothing.
@@ -292,6 +320,19 @@ impl SpoolSink {
                     ));
                 }
             }
+        }
+    }
+
+    /// Once alerts are gone from the queue nothing else repeats them after a power failure. Where
+    /// the disk cannot be waited for they go on all the same: kept, they would be sent each second.
+    fn sync(&mut self) {
+        let Err(cause) = self.spool.sync() else { return self.unsynced = false };
+        if !std::mem::replace(&mut self.unsynced, true) {
+            let dir = self.spool.dir().display();
+            (self.tell)(&format!(
+                "sink {}: spool {dir}: syncing: {cause}; a power failure can lose alerts that wait",
+                self.name
+            ));
         }
     }
 
@@ -322,6 +363,9 @@ impl SpoolSink {
         self.settle(result);
         if is_written {
             self.written += passed;
+            if kind != EventKind::Health && passed > 0 {
+                self.sync();
+            }
             queue.acknowledge(kind, count);
         }
     }
