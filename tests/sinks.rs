@@ -265,6 +265,50 @@ fn a_finished_result_is_sent() {
 }
 
 #[test]
+fn what_is_sent_without_a_spool_to_a_dead_receiver_is_to_be_sent_again() {
+    let site = Site::new();
+    site.config("");
+    site.read(&[]);
+    let dead = Receiver::free_port();
+    site.config(&format!(
+        "[[sink]]\nname = \"x\"\ntype = \"syslog\"\nurl = \"tcp://127.0.0.1:{dead}\"\n\
+         kinds = [\"alert\"]\n"
+    ));
+    let (out, config) = (site.text("out"), site.text("c.toml"));
+    let (code, said) = longhaul(&["sinks", "send", &out, "--config", &config, "--drain", "1s"]);
+    assert_eq!(code, Some(2), "{said}");
+    let count = site.ids(&["alerts"]).len();
+    let told = format!("sink x: {count} events are not confirmed; send the result again");
+    assert!(said.contains(&told) && !said.contains("flush"), "{said}");
+}
+
+#[test]
+fn a_damaged_result_says_how_much_of_it_was_sent() {
+    let site = Site::new();
+    site.config("");
+    site.read(&[]);
+    let path = site.out().join("alerts.ndjson");
+    let whole = fs::read_to_string(&path).unwrap();
+    let cut: Vec<&str> = whole.lines().take(2).chain(["{\"event\""]).collect();
+    fs::write(&path, cut.join("\n")).unwrap();
+    let server = Server::start(&[]);
+    site.config(&format!(
+        "[[sink]]\nname = \"hook\"\ntype = \"webhook\"\nurl = \"{}/in\"\nkinds = [\"alert\"]\n",
+        server.url()
+    ));
+    let (out, config) = (site.text("out"), site.text("c.toml"));
+    let (code, said) = longhaul(&["sinks", "send", &out, "--config", &config]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("alerts.ndjson:3: "), "{said}");
+    assert!(said.contains("sink hook was given the 2 events before it"), "{said}");
+    assert_eq!(server.ids().len(), 2, "{said}");
+    fs::write(&path, whole).unwrap();
+    let (code, said) = longhaul(&["sinks", "send", &out, "--config", &config]);
+    assert_eq!((code, server.repeats()), (Some(0), 2), "{said}");
+    assert_all(&site.ids(&["alerts"]), server.ids());
+}
+
+#[test]
 fn files_are_begun_anew_and_hold_every_line() {
     let site = Site::new();
     let path = site.text("lines.log");

@@ -91,7 +91,7 @@ pub(super) fn run(command: &SinksCommand) -> CommandResult {
             let named: Vec<&SinkPlan> =
                 plan.sinks.iter().filter(|sink| sink.spool.is_some()).collect();
             let jobs = jobs(&named, None, &plan.sensor)?;
-            show(&send(jobs, drain), &common.config)
+            show(&send(jobs, drain), None, &common.config)
         }
         SinksCommand::Send { run, common } => {
             let (plan, drain) = common.plan()?;
@@ -99,7 +99,7 @@ pub(super) fn run(command: &SinksCommand) -> CommandResult {
             let all: Vec<&SinkPlan> = plan.sinks.iter().collect();
             let jobs = jobs(&all, shipment.temporary(), &plan.sensor)?;
             let (written, delivered) = ship(&mut shipment, jobs, drain);
-            let shown = show(&delivered, &common.config);
+            let shown = show(&delivered, shipment.temporary(), &common.config);
             written.and(shown)
         }
         SinksCommand::Forward { common, temporary, user } => {
@@ -216,7 +216,8 @@ impl Drop for AtEnd<'_> {
     }
 }
 
-fn show(all: &[Delivered], config: &Path) -> CommandResult {
+/// Says what became of all; what was in `temporary` ends with this process.
+fn show(all: &[Delivered], temporary: Option<&Path>, config: &Path) -> CommandResult {
     let line = |one: &Delivered| {
         format!(
             "{}: {} confirmed, {} refused, {} waiting\n",
@@ -227,7 +228,8 @@ fn show(all: &[Delivered], config: &Path) -> CommandResult {
         )
     };
     cli::print(&all.iter().map(line).collect::<String>())?;
-    leave(all, config);
+    let lost = "send the result again: it has no spool of its own, in which they could wait";
+    leave(all, temporary, lost, config);
     Ok(if all.iter().all(Delivered::is_done) { RAN } else { FAILED })
 }
 
@@ -236,17 +238,19 @@ fn waiting(one: &Delivered) -> String {
     one.waiting.map_or_else(|| "an unknown number".to_owned(), |count| count.to_string())
 }
 
-/// Says what is left.
-fn leave(all: &[Delivered], config: &Path) {
+/// Says what is left: in a spool, or in `temporary`, and then what that means.
+fn leave(all: &[Delivered], temporary: Option<&Path>, lost: &str, config: &Path) {
     for one in all.iter().filter(|one| !one.is_done()) {
-        cli::print_notes(&[format!(
-            "sink {}: {} events are not confirmed and wait in {}; send them with: longhaul sinks \
-             flush --config {}",
-            one.name,
-            waiting(one),
-            one.dir.display(),
-            config.display()
-        )]);
+        let what = match temporary.is_some_and(|dir| one.dir.starts_with(dir)) {
+            true => format!("; {lost}"),
+            false => format!(
+                " and wait in {}; send them with: longhaul sinks flush --config {}",
+                one.dir.display(),
+                config.display()
+            ),
+        };
+        let count = waiting(one);
+        cli::print_notes(&[format!("sink {}: {count} events are not confirmed{what}", one.name)]);
     }
 }
 
@@ -273,20 +277,11 @@ fn forward(common: &Sending, temporary: Option<&Path>, user: Option<&str>) -> Co
     });
     input.map_err(|e| vec![Error::new("sender of sinks", e.to_string())])?;
     let delivered = forwarder::run(jobs, &Until { ended: &ended, drain }, &tell());
-    let is_temporary = |one: &Delivered| temporary.is_some_and(|dir| one.dir.starts_with(dir));
-    let (ended, kept): (Vec<_>, Vec<_>) = delivered.into_iter().partition(is_temporary);
+    leave(&delivered, temporary, "they are lost: it has no spool of its own", &common.config);
     if let Some(dir) = temporary {
-        for one in ended.iter().filter(|one| !one.is_done()) {
-            cli::print_notes(&[format!(
-                "sink {}: {} events were not confirmed and are lost: it has no spool of its own",
-                one.name,
-                waiting(one)
-            )]);
-        }
         // What is left of it is nobody's.
         let _ = std::fs::remove_dir_all(dir);
     }
-    leave(&kept, &common.config);
     Ok(RAN)
 }
 

@@ -112,8 +112,25 @@ impl Shipment {
     }
 }
 
-/// Writes what a sink takes of a result to its spool.
+/// Writes what a sink takes of a result to its spool. It is sent meanwhile, so an error says how
+/// much of it was.
 fn write(run: &Path, sink: &SinkPlan, spool: &mut Spool) -> Result<(), Error> {
+    let before = spool.written();
+    copy_all(run, sink, spool).map_err(|error| {
+        for lane in Lane::ALL {
+            // If this fails too, fewer were written, and the first error is the one to mend.
+            let _ = spool.flush(lane);
+        }
+        let count = spool.written() - before;
+        error.help(format!(
+            "sink {} was given the {count} events before it; when the mended result is sent they \
+             come again, with the same event.id",
+            sink.name
+        ))
+    })
+}
+
+fn copy_all(run: &Path, sink: &SinkPlan, spool: &mut Spool) -> Result<(), Error> {
     for (name, kind) in FILES {
         let takes = |kind| sink.kinds.contains(&kind);
         let is_session = kind == EventKind::SessionEnd;

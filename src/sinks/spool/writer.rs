@@ -144,6 +144,11 @@ impl Spool {
         Ok(true)
     }
 
+    /// Lines of both lanes, ever.
+    pub fn written(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.next).sum()
+    }
+
     /// Waits until the findings that were written are on disk.
     ///
     /// Errors: they may not be; none is lost unless the power fails.
