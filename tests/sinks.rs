@@ -309,6 +309,34 @@ fn a_damaged_result_says_how_much_of_it_was_sent() {
 }
 
 #[test]
+fn a_token_is_read_from_the_credentials_of_systemd() {
+    let site = Site::new();
+    site.config("");
+    site.read(&[]);
+    let server = Server::start(&[]);
+    site.config(&format!(
+        "[[sink]]\nname = \"hook\"\ntype = \"webhook\"\nurl = \"{}/in\"\nkinds = [\"alert\"]\n\
+         token_file = \"credential:hook.token\"\n",
+        server.url()
+    ));
+    fs::create_dir(site.path("credentials")).unwrap();
+    fs::write(site.path("credentials/hook.token"), "a-token-of-systemd\n").unwrap();
+    let (out, config) = (site.text("out"), site.text("c.toml"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_longhaul"));
+    command.args(["sinks", "send", &out, "--config", &config]);
+    let output = command.env_remove("CREDENTIALS_DIRECTORY").output().unwrap();
+    assert_eq!((output.status.code(), server.ids().len()), (Some(2), 0), "{output:?}");
+    let given = command.env("CREDENTIALS_DIRECTORY", site.path("credentials"));
+    let output = given.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_all(&site.ids(&["alerts"]), server.ids());
+    let headers = server.headers();
+    assert!(headers.contains("authorization: Bearer a-token-of-systemd\n"), "{headers}");
+    let said = [output.stdout, output.stderr].concat();
+    assert!(!String::from_utf8_lossy(&said).contains("a-token"), "it is in no message");
+}
+
+#[test]
 fn files_are_begun_anew_and_hold_every_line() {
     let site = Site::new();
     let path = site.text("lines.log");
