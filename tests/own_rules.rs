@@ -138,6 +138,34 @@ fn own_rules_are_added_to_the_embedded_ones_or_replace_them() {
     assert_eq!(sorted(&said), ["D100"]);
 }
 
+/// Without lines of sessions only those that raise something are given a Community ID: a rule may
+/// name it all the same, where no condition reads it.
+#[test]
+fn a_rule_may_name_the_community_id_whether_or_not_sessions_are_written() {
+    let temp = tempfile::tempdir().unwrap();
+    write_example(temp.path());
+    let file = temp.path().join("my-rules/d100_ssh_to_build_host.yml");
+    let text = fs::read_to_string(&file).unwrap();
+    let message = "{source.ip} held an SSH session";
+    assert!(text.contains(message));
+    let text = text.replace(message, "{network.community_id} is an SSH session");
+    fs::write(
+        &file,
+        text.replace("evidence:\n", "evidence:\n    - {field: network.community_id}\n"),
+    )
+    .unwrap();
+    let file = file.to_str().unwrap();
+    for more in [&[][..], &["--no-sessions"]] {
+        let said = craft::read(&capture(), &[&["--rules-only", file], more].concat());
+        let [alert] = &said.alerts[..] else { panic!("{} {:?}", said.stderr, said.alerts) };
+        let id = craft::at(alert, "network.community_id").as_str().unwrap();
+        let message = craft::at(alert, "message").as_str().unwrap();
+        assert!(id.starts_with("1:") && message.starts_with(id), "{more:?}: {id} {message}");
+        let evidence = craft::at(alert, "longhaul.evidence").as_array().unwrap();
+        assert!(evidence.iter().any(|piece| piece["text"] == id), "{more:?}: {evidence:?}");
+    }
+}
+
 #[test]
 fn a_rule_defined_twice_is_refused_with_both_positions() {
     let temp = tempfile::tempdir().unwrap();

@@ -1,14 +1,11 @@
 //! A set of rules, ready to run.
 //!
-//! Owns: the rules, the fields that they require, their identity. In: finished records, endpoints.
+//! Owns: the rules, the fields that they require. In: finished records, endpoints.
 //! Out: alerts. Never: state between them; work for rules whose fields are absent.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use crate::detect::alert::{SourceCatalog, raise, ratio};
 use crate::detect::alert_endpoint::raise_endpoint;
@@ -19,36 +16,12 @@ use crate::detect::list_weight::ListWeight;
 use crate::detect::load::{Loaded, Origin, RuleFile, compile_files};
 use crate::detect::probe::Probe;
 use crate::detect::rule::{Built, Compiled, Rule};
+use crate::detect::ruleset_info::RuleSetInfo;
 use crate::detect::thresholds::{self, Threshold};
 use crate::model::endpoint::EndpointRow;
 use crate::model::schema::{Field, Judged, Shown};
 use crate::model::site_values::SiteValues;
-use crate::model::{Alert, Error, Level, Likelihood, Nanos, Record, RuleInfo, SourceInfo};
-
-/// The description of the rules in run.json.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RuleSetInfo {
-    /// `embedded`, or the directory's own name.
-    pub name: String,
-    /// Rules in it.
-    pub count: usize,
-    /// The first twelve digits of the hash, for people.
-    pub build: String,
-    /// The date of its newest rule; absent if no rule has a date.
-    #[serde(skip)]
-    pub built_at: Option<Nanos>,
-    /// SHA-256 over names and texts of its files, in hexadecimal.
-    pub sha256: String,
-}
-
-impl RuleSetInfo {
-    /// A set is as old as its newest rule.
-    fn new(origin: &Origin, count: usize, built_at: Option<Nanos>) -> RuleSetInfo {
-        let sha256 = digest(&origin.root, &origin.files);
-        let build = sha256.chars().take(12).collect();
-        RuleSetInfo { name: origin.name.clone(), count, build, built_at, sha256 }
-    }
-}
+use crate::model::{Alert, Error, Level, Likelihood, Record, RuleInfo, SourceInfo};
 
 /// The rules that judge one kind of thing.
 #[derive(Debug)]
@@ -86,7 +59,7 @@ impl<S: Judged> RuleGroup<S> {
     }
 
     /// The rules that hold, each with what correlations read then.
-    fn judge<'b>(&'b self, subject: &'b impl Values<S>) -> impl Iterator<Item = Held<'b, S>> {
+    fn judge<'b>(&'b self, subject: &impl Values<S>) -> impl Iterator<Item = Holds<'b, S>> {
         let present = self.gates.iter().enumerate().fold(0u64, |mask, (i, field)| {
             mask | u64::from(!subject.value(field).is_absent()) << i
         });
@@ -98,7 +71,11 @@ impl<S: Judged> RuleGroup<S> {
 }
 
 /// A rule that holds, and what correlations read then.
-type Held<'b, S> = (&'b Compiled<S>, &'b [(PartMaker<S>, Arc<Rule>)]);
+type Holds<'b, S> = (&'b Compiled<S>, &'b [(PartMaker<S>, Arc<Rule>)]);
+
+/// The rules that hold for a session.
+#[derive(Debug)]
+pub struct Held<'b>(Vec<Holds<'b, Record>>);
 
 /// A rule that a correlation counts, and what is read of its events.
 pub(super) type Counting<'b, S> = (&'b Compiled<S>, &'b PartMaker<S>);
@@ -380,9 +357,29 @@ impl RuleSet {
         &self,
         record: &Record,
         catalog: &SourceCatalog,
+        sinks: (&mut Vec<Alert>, &mut Vec<Seen>),
+    ) {
+        if let Some(held) = self.held(record) {
+            self.raise(held, record, catalog, sinks);
+        }
+    }
+
+    /// The rules that hold for a finished, enriched record, if any.
+    pub fn held(&self, record: &Record) -> Option<Held<'_>> {
+        let held: Vec<_> = self.sessions.judge(record).collect();
+        (!held.is_empty()).then_some(Held(held))
+    }
+
+    /// Appends what rules raise that hold for the record. It may have got fields since that no
+    /// condition reads.
+    pub fn raise(
+        &self,
+        held: Held<'_>,
+        record: &Record,
+        catalog: &SourceCatalog,
         (alerts, seen): (&mut Vec<Alert>, &mut Vec<Seen>),
     ) {
-        for (rule, makers) in self.sessions.judge(record) {
+        for (rule, makers) in held.0 {
             let Some(source) = self.sources.get(rule.origin) else { continue };
             let (alert, lists) = raise(rule, record, catalog, source);
             let of =
@@ -476,16 +473,4 @@ fn set_gates<S: Judged>(rules: &mut [Compiled<S>]) -> Vec<&'static Field<S>> {
         }
     }
     gates
-}
-
-fn digest(root: &Path, files: &[RuleFile]) -> String {
-    let mut hash = Sha256::new();
-    for file in files {
-        let path = file.path.strip_prefix(root).unwrap_or(&file.path);
-        hash.update(path.to_string_lossy().as_bytes());
-        hash.update([0]);
-        hash.update(file.text.as_bytes());
-        hash.update([0]);
-    }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

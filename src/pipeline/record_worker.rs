@@ -327,12 +327,13 @@ impl<'t> RecordWorker<'t> {
         self.enricher.enrich(record);
         record.settle_confirmed();
         if self.identifies {
-            record.context.community_id = Some(community_id(record));
+            put_community_id(record);
         }
         record.id = emit::event_id(record);
     }
 
-    /// Evaluates the rules. An alert has the Community ID even if nothing else needs it.
+    /// Evaluates the rules. Their alerts, messages and groups may name the Community ID, even if no
+    /// condition reads it.
     fn judge(&mut self, record: &mut Record) -> (Vec<Alert>, Vec<Seen>) {
         let (mut alerts, mut seen) = (Vec::new(), Vec::new());
         if record.is_unproven() {
@@ -340,13 +341,9 @@ impl<'t> RecordWorker<'t> {
             self.counters.add(Counter::Unproven, record.update.is_none().into());
             return (alerts, seen);
         }
-        self.rules.judge(record, &self.catalog, (&mut alerts, &mut seen));
-        let says = !alerts.is_empty() || !seen.is_empty();
-        if says && record.context.community_id.is_none() {
-            record.context.community_id = Some(community_id(record));
-            alerts.clear();
-            seen.clear();
-            self.rules.judge(record, &self.catalog, (&mut alerts, &mut seen));
+        if let Some(held) = self.rules.held(record) {
+            put_community_id(record);
+            self.rules.raise(held, record, &self.catalog, (&mut alerts, &mut seen));
         }
         (alerts, seen)
     }
@@ -478,11 +475,16 @@ impl<'t> RecordWorker<'t> {
     }
 }
 
-/// Writes a session's line, with its Community ID.
-fn render(record: &mut Record, origin: &Origin, lines: &mut Vec<u8>) {
+/// Gives a record its Community ID, if it has none yet.
+fn put_community_id(record: &mut Record) {
     if record.context.community_id.is_none() {
         record.context.community_id = Some(community_id(record));
     }
+}
+
+/// Writes a session's line, with its Community ID.
+fn render(record: &mut Record, origin: &Origin, lines: &mut Vec<u8>) {
+    put_community_id(record);
     emit::lines::render_session(record, origin, lines);
 }
 
