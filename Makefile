@@ -42,7 +42,7 @@ bench: deps
 compare: build
 	benches/compare.sh
 
-## budgets: instructions of three small captures against stored figures; 2 % more fail
+## budgets: instructions of three small captures against stored figures; 2 % more fail (needs valgrind, zstd)
 budgets: build
 	benches/budgets.sh
 
