@@ -358,3 +358,28 @@ fn a_search_that_is_killed_goes_on_to_the_same_answers() {
     fs::write(&sessions, [fs::read(&sessions).unwrap(), b"\n".to_vec()].concat()).unwrap();
     assert!(with(&[]).contains("it was written to since it was searched"));
 }
+
+#[test]
+fn answers_that_cannot_be_kept_are_no_fault_of_the_result() {
+    let folder = tempfile::tempdir().unwrap();
+    let result = folder.path().join("result");
+    let demo = common::demo();
+    let read = longhaul(&["read", demo.to_str().unwrap(), "--out", result.to_str().unwrap(), "-q"]);
+    assert!(read.status.success(), "{}", said(&read));
+    // More than is buffered.
+    let sessions = result.join("sessions.ndjson");
+    let lines = fs::read(&sessions).unwrap();
+    fs::write(&sessions, lines.repeat((1 << 20) / lines.len() + 1)).unwrap();
+    // The shell's limit stands for a disk that is full.
+    let script = "trap '' XFSZ; ulimit -f 8; exec \"$0\" hunt result --where 'exists event.id' \
+                  --resume notes -q > /dev/null";
+    let run = Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_longhaul")])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let said = said(&run);
+    assert_eq!(run.status.code(), Some(2), "{said}");
+    assert!(said.contains("notes/") && said.contains("help: free some space"), "{said}");
+    assert!(!said.contains("sessions.ndjson"), "{said}");
+}

@@ -88,7 +88,8 @@ pub(super) fn run(args: &HuntArgs) -> CommandResult {
     let judge = asked.rules.as_ref().map(|rules| Judge::new(rules, asked.level, of));
     let kept = args.resume.as_deref().map(|dir| Kept::open(dir, &asked.question(args)));
     let kept = kept.transpose().map_err(|error| vec![error])?;
-    let out = Out { to: BufWriter::with_capacity(1 << 18, std::io::stdout()), closed: false };
+    let to = BufWriter::with_capacity(1 << 18, std::io::stdout());
+    let out = Out { to, closed: false, failed: None };
     let mut taker = Taker { judge, out, kept, file: None, last: None };
     let (mut bar, table) = (Bar::new(args.quiet), args.table.lines());
     let mut tick = |done, all| bar.tick(done, all);
@@ -96,6 +97,9 @@ pub(super) fn run(args: &HuntArgs) -> CommandResult {
     bar.done();
     if taker.out.closed {
         return Ok(RAN);
+    }
+    if let Some(error) = taker.out.failed.take() {
+        return Err(vec![error]);
     }
     let found = found.and_then(|found| taker.catch_up().map(|()| found));
     let found = found.map_err(|error| vec![error])?;
@@ -136,7 +140,7 @@ impl Taker<'_> {
         let Some(file) = &mut self.file else { return Ok(()) };
         let end: &[u8] = if line.ends_with(b"\n") { b"" } else { b"\n" };
         let written = file.write(line).and_then(|()| file.write(end));
-        written.map_err(|error| error.to_string())
+        written.map_err(|error| self.out.fail(error))
     }
 
     /// Behind files that were done before: repetitions stand where they stood.
@@ -275,6 +279,8 @@ fn stored(path: &Path) -> Result<Stored, Error> {
 struct Out {
     to: BufWriter<std::io::Stdout>,
     closed: bool,
+    /// Why answers could not be written: no fault of the line that is read.
+    failed: Option<Error>,
 }
 
 impl Out {
@@ -282,7 +288,16 @@ impl Out {
         let end: &[u8] = if line.ends_with(b"\n") { b"" } else { b"\n" };
         let written = self.to.write_all(line).and_then(|()| self.to.write_all(end));
         self.closed |= written.as_ref().is_err_and(|e| e.kind() == ErrorKind::BrokenPipe);
-        written.map_err(|error| format!("standard output: {error}"))
+        written.map_err(|error| {
+            self.fail(Error::new("standard output", error.to_string()).help("free some space"))
+        })
+    }
+
+    /// Keeps an error of writing; its text ends the reading.
+    fn fail(&mut self, error: Error) -> String {
+        let text = error.to_string();
+        self.failed = Some(error);
+        text
     }
 
     fn finish(mut self) -> Result<(), Vec<Error>> {

@@ -160,7 +160,9 @@ fn names(target: &Path) -> Result<impl Iterator<Item = PathBuf> + use<>, Error> 
 pub(super) fn failed(path: &Path, cause: &std::io::Error) -> Error {
     let error = Error::new(format!("writing {}", path.display()), cause.to_string());
     match cause.kind() {
-        ErrorKind::StorageFull => error.help("free some space, or write to another file system"),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            error.help("free some space, or write to another file system")
+        }
         ErrorKind::PermissionDenied => error.help("choose a place that can be written to"),
         ErrorKind::NotFound => error.help("create the directory first"),
         _ => error,
