@@ -45,7 +45,7 @@ impl Cut {
     }
 
     /// A file was found, whose first frame has this time.
-    pub(super) fn admit(&self, file: u16, first: Nanos) {
+    pub(crate) fn admit(&self, file: u16, first: Nanos) {
         if file == self.own {
             self.found().since = first;
         }

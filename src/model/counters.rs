@@ -182,7 +182,8 @@ counters! {
     /// In a run in sets: sessions of files that this set has read again, or that the next one reads
     /// again, and whose line is in that other set.
     SessionsElsewhere = "elsewhere" in "session", apart;
-    /// In a run in sets: sessions open at the end of the last set and not found again.
+    /// In a run in sets: sessions open at the end of the last set and not found again, and those
+    /// of files that were read again that were not open then and go on in this set's own files.
     SessionsMissed = "missed" in "session",
         loss("sets", "sessions open at the end of a set and not found again");
     /// Out-of-order segments dropped at the cap of a session's buffer.

@@ -52,6 +52,8 @@ pub struct InSets {
 struct Inputs {
     /// Those with packets.
     order: Vec<InputSpec>,
+    /// These as they were at the beginning.
+    then: Vec<Input>,
     /// All, for the first set: it reports those without.
     all: Vec<InputSpec>,
     points: Points,
@@ -112,8 +114,8 @@ pub fn run(
         }
         let number = begin.number;
         let scope = inputs.assign((&begin, bytes), &mut prepared);
-        let order = inputs.order.get(usize::from(begin.again)..).unwrap_or_default();
-        let set = Set { plan, prepared: &prepared, notes: &notes, scope, order };
+        let then = inputs.then.get(usize::from(begin.again)..).unwrap_or_default();
+        let set = Set { plan, prepared: &prepared, notes: &notes, scope, then };
         let Some((outcome, after)) = set.write(begin, progress)? else {
             sets.interrupted = true;
             return Ok(sets);
@@ -123,7 +125,7 @@ pub fn run(
         notes.forget_before(number).map_err(one)?;
         next = after;
     }
-    notes.finish(&begun, sets.found + sets.written).map_err(one)?;
+    notes.finish(&begun).map_err(one)?;
     Ok(sets)
 }
 
@@ -150,7 +152,8 @@ impl Inputs {
         for (file, input) in (0..=u16::MAX).zip(&order) {
             points.of(prepared.point_by, file, &input.path);
         }
-        Ok(Inputs { order, all, points })
+        let then = order.iter().map(|input| as_it_is(&input.path)).collect();
+        Ok(Inputs { order, then, all, points })
     }
 
     /// Gives a set its inputs.
@@ -176,8 +179,8 @@ struct Set<'r> {
     prepared: &'r Prepared,
     notes: &'r Notes,
     scope: Arc<Scope>,
-    /// The files that it is to read, and those of later sets.
-    order: &'r [InputSpec],
+    /// The files that it is to read, and those of later sets, as they were at the beginning.
+    then: &'r [Input],
 }
 
 impl Set<'_> {
@@ -220,15 +223,22 @@ impl Set<'_> {
 
     /// Sets know inputs by their numbers: these must be those of the beginning.
     fn check(&self, outcome: &Outcome) -> Result<(), Error> {
-        let order = self.order.iter().map(|input| &input.path);
-        match order.zip(&outcome.names).find(|(then, now)| then != now) {
-            None if outcome.names.len() == self.order.len() => Ok(()),
-            other => {
-                let what = other.map_or(Path::new("inputs"), |(then, _)| then.as_path());
-                let cause = "it can no longer be read as at the beginning of the run";
-                Err(Error::new(what.display().to_string(), cause)
-                    .help("put it back as it was and give the same command, or begin anew"))
-            }
+        let refuse = |what: &str, cause: &str| {
+            Err(Error::new(what, cause)
+                .help("put it back as it was and give the same command, or begin anew"))
+        };
+        let mut pairs = self.then.iter().zip(&outcome.names);
+        let other = pairs.find(|(then, now)| then.path != now.to_string_lossy());
+        if other.is_some() || outcome.names.len() != self.then.len() {
+            let what = other.map_or("inputs", |(then, _)| &then.path);
+            return refuse(what, "it can no longer be read as at the beginning of the run");
+        }
+        // Later sets look at theirs themselves.
+        let read = self.scope.next().map_or(self.then.len(), usize::from);
+        let mut pairs = self.then.iter().zip(&outcome.names).take(read);
+        match pairs.find(|(then, now)| **then != as_it_is(now)) {
+            Some((then, _)) => refuse(&then.path, "it was written to since the run began"),
+            None => Ok(()),
         }
     }
 
@@ -247,23 +257,25 @@ impl Set<'_> {
     }
 }
 
+/// A file as it is now.
+fn as_it_is(path: &Path) -> Input {
+    let meta = fs::metadata(path).ok();
+    let modified = meta.as_ref().and_then(|meta| meta.modified().ok());
+    let since = modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    Input {
+        path: path.to_string_lossy().into_owned(),
+        bytes: meta.map_or(0, |meta| meta.len()),
+        modified: since.and_then(|since| u64::try_from(since.as_nanos()).ok()),
+    }
+}
+
 /// What the run is begun with.
 fn begun(plan: &Plan, prepared: &Prepared) -> Result<Begun, Vec<Error>> {
-    let input = |input: &InputSpec| {
-        let meta = fs::metadata(&input.path).ok();
-        let modified = meta.as_ref().and_then(|meta| meta.modified().ok());
-        let since = modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-        Input {
-            path: input.path.to_string_lossy().into_owned(),
-            bytes: meta.map_or(0, |meta| meta.len()),
-            modified: since.and_then(|since| u64::try_from(since.as_nanos()).ok()),
-        }
-    };
     Ok(Begun {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         words: words(&plan.arguments),
         shape: shape(plan, prepared)?,
-        inputs: prepared.inputs.iter().map(input).collect(),
+        inputs: prepared.inputs.iter().map(|input| as_it_is(&input.path)).collect(),
         done: false,
     })
 }
@@ -331,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_is_no_error_wherever_it_comes() {
+    fn a_signal_is_no_error_and_a_file_that_changes_is_one() {
         let folder = tempfile::tempdir().unwrap();
         let input = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/demo/farm.pcap.zst");
         let output = Output::Dir { path: folder.path().join("out"), force: false };
@@ -342,14 +354,25 @@ mod tests {
         let sets = run((&plan, 1), &mut NoProgress, &interrupt, &mut |_| {}).unwrap();
         assert!(sets.interrupted && sets.written == 0, "before the first set: {sets:?}");
         let mut prepared = prepared(&plan).unwrap();
-        let inputs = Inputs::of(&prepared).unwrap();
+        let mut inputs = Inputs::of(&prepared).unwrap();
         prepared.read_options.interrupt = interrupt;
         let begun = begun(&plan, &prepared).unwrap();
         let (notes, _) = Notes::open(&folder.path().join("other"), &begun).unwrap();
-        let begin = Begin { number: 1, own: 0, again: 0, left: Left::default() };
-        let scope = inputs.assign((&begin, 1), &mut prepared);
-        let order = &inputs.order;
-        let set = Set { plan: &plan, prepared: &prepared, notes: &notes, scope, order };
-        assert!(set.write(begin, &mut NoProgress).unwrap().is_none(), "before its first packet");
+        let write = |inputs: &Inputs, prepared: &mut Prepared| {
+            let begin = Begin { number: 1, own: 0, again: 0, left: Left::default() };
+            let scope = inputs.assign((&begin, 1), prepared);
+            let set = Set { plan: &plan, prepared, notes: &notes, scope, then: &inputs.then };
+            set.write(begin, &mut NoProgress)
+        };
+        let written = write(&inputs, &mut prepared).unwrap();
+        assert!(written.is_none(), "before its first packet");
+        // A file that is written to while the set is read is noticed at its end.
+        prepared.read_options.interrupt = Interrupt::default();
+        inputs.then[0].bytes += 1;
+        let errors = write(&inputs, &mut prepared).err().unwrap();
+        assert_eq!(errors[0].cause, "it was written to since the run began");
+        assert!(!notes.set(1).join("run.json").exists() && errors[0].help.is_some());
+        inputs.then[0].bytes -= 1;
+        assert!(write(&inputs, &mut prepared).unwrap().is_some());
     }
 }

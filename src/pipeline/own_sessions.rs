@@ -4,8 +4,8 @@
 //! are seen from their first packet. Of those files it takes these sessions only.
 //!
 //! Owns: that choice; what the next set must know of sessions that are open at the end of this one.
-//! In: sessions that have ended. Out: whether their lines belong here. Never: a session in neither
-//! set, or in both.
+//! In: sessions that have ended. Out: whether their lines belong here. Never: a session in both
+//! sets, or in neither without being counted.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -104,7 +104,7 @@ impl OwnSessions {
 
     /// Whether a session that has ended belongs to this set.
     pub(super) fn takes(&mut self, record: &Record, counters: &mut Counters) -> bool {
-        let (own, _) = self.scope.cut.own();
+        let (own, since) = self.scope.cut.own();
         let of_before = record.file < own && self.scope.open.contains(&open_id(record));
         self.left.found += u64::from(of_before);
         let is_own = record.file >= own || of_before;
@@ -112,6 +112,11 @@ impl OwnSessions {
             return true;
         }
         counters.bump(Counter::SessionsElsewhere);
+        if !is_own && record.end >= since {
+            // Read from here, it began before this set's own files and goes on in them; read from
+            // further back it was over before them, and what goes on is another: in no set.
+            counters.bump(Counter::SessionsMissed);
+        }
         if is_own {
             self.left.first = self.left.first.into_iter().chain([record.file]).min();
             self.left.open.push(open_id(record));
@@ -129,5 +134,34 @@ impl OwnSessions {
     /// The worker is done.
     pub(super) fn leave(self) {
         self.scope.left.lock().unwrap_or_else(PoisonError::into_inner).add(self.left);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emit::samples::bare_record;
+
+    #[test]
+    fn a_session_that_goes_on_behind_the_border_and_is_in_no_set_is_a_loss() {
+        let cut = Arc::new(Cut::new(1, 1));
+        cut.admit(1, Nanos(100));
+        let known = bare_record();
+        let mut other = bare_record();
+        other.initiator.port += 1;
+        let left = Left { open: vec![open_id(&known)], ..Left::default() };
+        let scope = Arc::new(Scope::new(cut, &left));
+        let mut own = OwnSessions::new(&scope);
+        let mut counters = Counters::default();
+        let mut takes = |record: &Record, end: u64, file: u16| {
+            let record = Record { end: Nanos(end), file, ..record.clone() };
+            let taken = own.takes(&record, &mut counters);
+            let counted = [Counter::SessionsElsewhere, Counter::SessionsMissed];
+            (taken, counted.map(|counter| counters.get(counter)))
+        };
+        assert_eq!(takes(&known, 200, 0), (true, [0, 0]));
+        assert_eq!(takes(&other, 200, 1), (true, [0, 0]));
+        assert_eq!(takes(&other, 99, 0), (false, [1, 0]), "its line is in the set before");
+        assert_eq!(takes(&other, 100, 0), (false, [2, 1]));
     }
 }

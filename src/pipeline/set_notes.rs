@@ -143,6 +143,12 @@ impl Notes {
             return Err(notes.refuse(difference).help(help));
         }
         let at = if then.done { At::Done } else { notes.place(then.inputs.len())? };
+        // A kill may have come between the end of a set and this.
+        match &at {
+            At::Start => {}
+            At::Behind(last, ..) => notes.forget_before(*last)?,
+            At::Done => notes.forget_before(u32::MAX)?,
+        }
         Ok((notes, at))
     }
 
@@ -204,16 +210,22 @@ impl Notes {
         self.write(&self.note(number), &note)
     }
 
-    /// A set is finished: what was noted behind the one before is not needed any more.
+    /// A set is finished: what was noted behind those before is not needed any more.
     pub(super) fn forget_before(&self, number: u32) -> Result<(), Error> {
-        let last = number.saturating_sub(1);
-        [self.note(last), self.ids(last), self.state(last)].iter().try_for_each(|path| remove(path))
+        let dir = self.root.join(DIR);
+        for entry in fs::read_dir(&dir).map_err(|e| failed(&dir, &e))? {
+            let entry = entry.map_err(|e| failed(&dir, &e))?;
+            if set_of(&entry.file_name()).is_some_and(|set| set < number) {
+                remove(&entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// All sets are finished.
-    pub(super) fn finish(&self, begun: &Begun, number: u32) -> Result<(), Error> {
+    pub(super) fn finish(&self, begun: &Begun) -> Result<(), Error> {
         self.write(&self.path(BEGUN), &Begun { done: true, ..begun.clone() })?;
-        self.forget_before(number.saturating_add(1))
+        self.forget_before(u32::MAX)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -264,6 +276,13 @@ fn is_unbegun(notes: &Path) -> bool {
     let ours = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with(".begun.json.partial");
     let entries = fs::read_dir(notes);
     entries.is_ok_and(|mut all| all.all(|entry| entry.is_ok_and(|one| ours(&one.file_name()))))
+}
+
+/// The number of the set that a note is of, or what a kill has left of one.
+fn set_of(name: &std::ffi::OsStr) -> Option<u32> {
+    let name = name.to_str()?;
+    let number = name.strip_prefix('.').unwrap_or(name).strip_prefix("set-")?;
+    number.split_once('.')?.0.parse().ok()
 }
 
 /// SHA-256 in lower-case hexadecimal.
@@ -352,8 +371,24 @@ mod tests {
         let other = Begun { version: "2".to_owned(), ..begun() };
         assert!(Notes::open(&root, &other).is_err());
         let (notes, _) = Notes::open(&root, &begun()).unwrap();
-        notes.finish(&begun(), 1).unwrap();
+        let kept = || {
+            let names = fs::read_dir(root.join(DIR)).unwrap().map(|one| one.unwrap().file_name());
+            let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        drop(notes);
+        // As if each kill had come before what is behind was forgotten.
+        for left in [".set-00001.ids.partial-7", "set-00001.json", "set-00001.ids"] {
+            fs::write(root.join(DIR).join(left), fs::read(&ids).unwrap_or_default()).unwrap();
+        }
+        fs::write(root.join("set-00002/run.json"), "{}").unwrap();
+        let (notes, _) = Notes::open(&root, &begun()).unwrap();
+        let last = ["begun.json", "set-00002.ids", "set-00002.json", "set-00002.state"];
+        assert_eq!(kept(), last);
+        notes.write(&notes.path(BEGUN), &Begun { done: true, ..begun() }).unwrap();
         drop(notes);
         assert!(matches!(Notes::open(&root, &begun()).unwrap().1, At::Done));
+        assert_eq!(kept(), ["begun.json"]);
     }
 }
