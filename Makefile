@@ -19,7 +19,7 @@ test: deps
 
 ## torture: floods, forgeries, faults, kills and new seeds that take long; bounded, outside CI
 torture: deps
-	LONGHAUL_TORTURE=1 $(CARGO) test --release --locked --test torture -- --nocapture
+	LONGHAUL_TORTURE=1 $(CARGO) test --release --locked --test torture --test resume -- --nocapture
 	.ci/seeds
 
 build: deps

@@ -122,7 +122,8 @@ fn a_run_that_is_killed_at_any_moment_goes_on_to_the_same_bytes() {
     let want = content(&at("whole"));
     assert!(sets(&at("whole")).len() >= 4, "{:?}", want.keys());
     let mut kills = 0;
-    for round in 0..6u64 {
+    let rounds = if std::env::var_os("LONGHAUL_TORTURE").is_some() { 6 } else { 2 };
+    for round in 0..rounds {
         let out = format!("killed-{round}");
         // Each time a little later, so that kills fall into reading, writing and renaming.
         for attempt in 0..200u64 {
@@ -146,7 +147,7 @@ fn a_run_that_is_killed_at_any_moment_goes_on_to_the_same_bytes() {
             assert!(have[name] == *bytes, "{round}: {name} differs");
         }
     }
-    assert!(kills >= 6, "{kills} runs were killed");
+    assert!(kills >= rounds as u32, "{kills} runs were killed");
 }
 
 #[test]
