@@ -148,8 +148,12 @@ fn ends_without_a_round_trip_and_home_ends_teach_nothing() {
     let mut dumb = session("192.0.2.1", 0, 1, Some("e-1"));
     dumb.initiator.transport_ns = None;
     let baselines = learned([&dumb]);
-    assert_eq!(baselines.totals(), BaselineTotals::default());
+    let totals = baselines.totals();
+    assert_eq!((totals.sessions, totals.tables), (0, BaselineTotals::default().tables));
     assert!(baselines.rows().is_empty());
+    // But the time of learning passes: a state that measures nothing must not learn for ever.
+    assert_eq!(totals.span, Some((dumb.first, dumb.last)));
+    assert!(totals.learns_until.is_some());
 }
 
 #[test]
