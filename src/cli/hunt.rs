@@ -40,7 +40,7 @@ pub(super) struct HuntArgs {
     /// The file to search
     #[arg(long, value_name = "FILE", default_value = "sessions")]
     table: Table,
-    /// Judge sessions or endpoints by the embedded rules [default without --where]
+    /// Judge lines by the embedded rules [default without --where]
     #[arg(long)]
     judge: bool,
     /// The same, and by the Sigma rules of this directory or file; may be repeated
