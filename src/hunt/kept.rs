@@ -14,10 +14,10 @@ use std::time::UNIX_EPOCH;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::bounded;
 use crate::hunt::Hunted;
 use crate::model::Error;
 use crate::sinks::files::{Lock, OutFile, make_dir};
+use crate::sinks::notes;
 
 /// The note of what was asked.
 const ASKED: &str = "asked.json";
@@ -62,7 +62,7 @@ impl Kept {
         if entries.any(|entry| !ours(&entry.file_name())) {
             return refuse("it is not empty, and holds no notes");
         }
-        kept.write(&path, asked)?;
+        notes::write(&path, asked)?;
         Ok(kept)
     }
 
@@ -99,8 +99,8 @@ impl Kept {
         found: Hunted,
         state: &Value,
     ) -> Result<(), Error> {
-        self.write(&self.state_path(number), state)?;
-        self.write(&self.note(number), &note(path, found))?;
+        notes::write(&self.state_path(number), state)?;
+        notes::write(&self.note(number), &note(path, found))?;
         match number.checked_sub(1).map(|last| fs::remove_file(self.state_path(last))) {
             Some(Err(cause)) if cause.kind() != ErrorKind::NotFound => {
                 Err(Error::new(format!("notes in {}", self.dir.display()), cause.to_string()))
@@ -125,22 +125,8 @@ impl Kept {
     }
 
     fn read<T: for<'d> Deserialize<'d>>(&self, path: &Path) -> Result<Option<T>, Error> {
-        if !path.exists() {
-            return Ok(None);
-        }
-        let bytes = bounded::file::read(path, NOTE_BYTES_MAX);
-        let read = bytes.and_then(|bytes| {
-            serde_json::from_slice(&bytes).map_err(|error| format!("it is damaged: {error}"))
-        });
-        read.map(Some).map_err(|cause| Error::new("notes", cause).at(path, 0).help(ANEW))
-    }
-
-    fn write(&self, path: &Path, note: &impl Serialize) -> Result<(), Error> {
-        let text = serde_json::to_vec(note)
-            .map_err(|error| Error::new("notes", error.to_string()).at(path, 0))?;
-        let mut file = OutFile::replace(path)?;
-        file.write(&text)?;
-        file.finish()
+        let read = notes::read(path, NOTE_BYTES_MAX);
+        read.map_err(|cause| Error::new("notes", cause).at(path, 0).help(ANEW))
     }
 }
 

@@ -20,6 +20,7 @@ use crate::bounded;
 use crate::model::Error;
 use crate::pipeline::own_sessions::Left;
 use crate::sinks::files::{Lock, OutDir, OutFile, make_dir, remove_set};
+use crate::sinks::notes;
 
 /// The directory of notes.
 const DIR: &str = ".resume";
@@ -134,7 +135,7 @@ impl Notes {
         make_dir(&notes)?;
         let notes = Notes { root: root.to_path_buf(), _lock: lock };
         let Some(then) = notes.read::<Begun>(&notes.path(BEGUN))? else {
-            notes.write(&notes.path(BEGUN), begun)?;
+            notes::write(&notes.path(BEGUN), begun)?;
             return Ok((notes, At::Start));
         };
         if let Some(difference) = begun.difference(&Begun { done: begun.done, ..then.clone() }) {
@@ -207,7 +208,7 @@ impl Notes {
         file.write(ids)?;
         file.finish()?;
         let note = SetNote { next, again, clock: left.clock, sha256: sum(ids) };
-        self.write(&self.note(number), &note)
+        notes::write(&self.note(number), &note)
     }
 
     /// A set is finished: what was noted behind those before is not needed any more.
@@ -224,7 +225,7 @@ impl Notes {
 
     /// All sets are finished.
     pub(super) fn finish(&self, begun: &Begun) -> Result<(), Error> {
-        self.write(&self.path(BEGUN), &Begun { done: true, ..begun.clone() })?;
+        notes::write(&self.path(BEGUN), &Begun { done: true, ..begun.clone() })?;
         self.forget_before(u32::MAX)
     }
 
@@ -249,25 +250,10 @@ impl Notes {
     }
 
     fn read<T: for<'d> Deserialize<'d>>(&self, path: &Path) -> Result<Option<T>, Error> {
-        if !path.exists() {
-            return Ok(None);
-        }
-        let bytes = bounded::file::read(path, NOTE_BYTES_MAX);
-        let read = bytes.and_then(|bytes| {
-            serde_json::from_slice(&bytes).map_err(|error| format!("it is damaged: {error}"))
-        });
-        read.map(Some).map_err(|cause| {
+        notes::read(path, NOTE_BYTES_MAX).map_err(|cause| {
             let what = format!("notes of the run in {}", self.root.display());
             Error::new(what, cause).at(path, 0).help("begin anew with another directory")
         })
-    }
-
-    fn write(&self, path: &Path, note: &impl Serialize) -> Result<(), Error> {
-        let text = serde_json::to_vec(note);
-        let text = text.map_err(|e| self.refuse(format!("its notes cannot be written: {e}")))?;
-        let mut file = OutFile::replace(path)?;
-        file.write(&text)?;
-        file.finish()
     }
 }
 
@@ -386,7 +372,7 @@ mod tests {
         let (notes, _) = Notes::open(&root, &begun()).unwrap();
         let last = ["begun.json", "set-00002.ids", "set-00002.json", "set-00002.state"];
         assert_eq!(kept(), last);
-        notes.write(&notes.path(BEGUN), &Begun { done: true, ..begun() }).unwrap();
+        notes::write(&notes.path(BEGUN), &Begun { done: true, ..begun() }).unwrap();
         drop(notes);
         assert!(matches!(Notes::open(&root, &begun()).unwrap().1, At::Done));
         assert_eq!(kept(), ["begun.json"]);

@@ -9,6 +9,7 @@
 
 mod detached;
 pub mod files;
+pub mod notes;
 pub mod outlets;
 mod partial;
 pub mod queue;

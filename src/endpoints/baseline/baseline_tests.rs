@@ -154,6 +154,8 @@ fn ends_without_a_round_trip_and_home_ends_teach_nothing() {
     // But the time of learning passes: a state that measures nothing must not learn for ever.
     assert_eq!(totals.span, Some((dumb.first, dumb.last)));
     assert!(totals.learns_until.is_some());
+    let doubtful = EndpointSummary { doubtful: true, ..dumb };
+    assert_eq!(learned([&doubtful]).totals().span, None, "a forged time ends no learning");
 }
 
 #[test]

@@ -142,8 +142,11 @@ impl Baselines {
         if learned.iter().any(Option::is_some) {
             self.sessions = self.sessions.saturating_add(1);
         }
-        // How long was looked at, also where nothing could be measured.
-        self.span = joined(self.span, Some((session.first, session.last)));
+        // How long was looked at, also where nothing could be measured; no single frame of a false
+        // time ends it.
+        if !session.doubtful || learned.iter().any(Option::is_some) {
+            self.span = joined(self.span, Some((session.first, session.last)));
+        }
     }
 
     fn learn_side(&mut self, session: &EndpointSummary, side: &SideSummary) -> Option<Sample> {
