@@ -317,13 +317,17 @@ fn every_line_of_the_rule_cases_fits_the_template() {
     let mut kinds = std::collections::BTreeSet::new();
     for path in cases() {
         let text = std::fs::read_to_string(&path).unwrap();
-        let object: Value = serde_json::from_str(&text).unwrap();
-        let object = object.as_object().unwrap();
+        let case: Value = serde_json::from_str(&text).unwrap();
+        // Of a correlation it is a list of events.
+        let events = case.as_array().cloned().unwrap_or_else(|| vec![case]);
         let (mut alerts, mut line) = (Vec::new(), Vec::new());
-        if let Ok(record) = record_from_json(object) {
-            rules.evaluate(&record, &catalog, &mut alerts);
-            render_session(&record, &origin, &mut line);
-        } else {
+        for event in &events {
+            let object = event.as_object().unwrap();
+            if let Ok(record) = record_from_json(object) {
+                rules.evaluate(&record, &catalog, &mut alerts);
+                render_session(&record, &origin, &mut line);
+                continue;
+            }
             let row = endpoint_from_json(object).unwrap_or_else(|why| panic!("{path:?}: {why}"));
             rules.evaluate_endpoint(&row, &catalog, &mut alerts);
             render_endpoint(&row, &origin, &mut line);

@@ -11,6 +11,7 @@ use toml::Spanned;
 use crate::config::live::{parse_listen, parse_out_max};
 use crate::config::memory::parse_memory;
 use crate::config::sinks::{self, SinkKeys};
+use crate::config::site::{parse_countries, parse_hours};
 use crate::config::updates::parse_updates;
 use crate::config::{
     Caps, ConfigLines, DEDUP_WINDOW_BOUNDS_US, Plan, Vantage, WORKERS_MAX, bounded, learn_days,
@@ -21,10 +22,10 @@ use crate::model::likelihood::LikelihoodKeys;
 use crate::model::site_values::{SiteValue, SiteValues, ThresholdKeys};
 
 const KEYS: &str = "keys are home, nat64, place, sensor, vantage, workers, rules, rules_only, geo, \
-                    lists, signatures, approved, subjects, pseudonymise, state, learn_days, \
-                    learn_only, min_level, max_ratio, no_decap, key, dedup, dedup_window_us, \
-                    memory, unanswered, updates, write_updates, out_max and [caps] with sessions, \
-                    endpoints, alerts, baselines, bindings, \
+                    lists, signatures, approved, controller_countries, foreign_hours, subjects, \
+                    pseudonymise, state, learn_days, learn_only, min_level, max_ratio, no_decap, \
+                    key, dedup, dedup_window_us, memory, unanswered, updates, write_updates, \
+                    out_max and [caps] with sessions, endpoints, alerts, baselines, bindings, \
                     [likelihood] with prior_one_in, tenure, rules, \
                     [placeholders], [thresholds] with rules, groups, [metrics] with listen, \
                     and [[sink]] with the keys of docs/siem.md";
@@ -58,6 +59,8 @@ struct Keys {
     lists: Option<PathBuf>,
     signatures: Option<PathBuf>,
     approved: Option<Vec<String>>,
+    controller_countries: Option<Spanned<Vec<String>>>,
+    foreign_hours: Option<Spanned<Vec<String>>>,
     subjects: Option<PathBuf>,
     pseudonymise: Option<PathBuf>,
     state: Option<PathBuf>,
@@ -205,6 +208,10 @@ impl ConfigFile {
         if let Some(tags) = keys.approved {
             plan.approved = tags;
         }
+        checker.set(&mut plan.controller_countries, keys.controller_countries, |words| {
+            parse_countries(words)
+        });
+        checker.set(&mut plan.foreign_hours, keys.foreign_hours, |words| parse_hours(words));
         plan.subjects = keys.subjects.or(plan.subjects.take());
         plan.pseudonymise = keys.pseudonymise.or(plan.pseudonymise.take());
         plan.state = keys.state.or(plan.state.take());

@@ -7,6 +7,7 @@ pub mod file;
 pub mod live;
 pub mod memory;
 mod sinks;
+mod site;
 pub mod updates;
 
 use std::net::SocketAddr;
@@ -251,6 +252,10 @@ pub struct Plan {
     pub signatures: Option<PathBuf>,
     /// Tags of applications that everybody may use: `rmm:teamviewer`.
     pub approved: Vec<String>,
+    /// Countries (ISO 3166-1) that nobody is expected to control our hosts from.
+    pub controller_countries: Vec<[u8; 2]>,
+    /// Office hours elsewhere: hours of the day in UTC, a bit each.
+    pub foreign_hours: u32,
     /// Subjects CSV.
     pub subjects: Option<PathBuf>,
     /// Key file of the pseudonyms for people and devices; without it they are shown as they are.
@@ -335,6 +340,8 @@ impl Default for Plan {
             lists: None,
             signatures: None,
             approved: Vec::new(),
+            controller_countries: Vec::new(),
+            foreign_hours: 0,
             subjects: None,
             pseudonymise: None,
             state: None,

@@ -13,6 +13,7 @@ macro_rules! embedded {
 
 embedded! {
     "behaviour/d25_synthetic_input.yml"
+    "behaviour/d26_hours_and_never_idle.yml"
     "behaviour/d32_egress_volume_anomaly.yml"
     "behaviour/d42_conference_marathon.yml"
     "co_location/d14_colocated_employees.yml"
@@ -39,6 +40,7 @@ embedded! {
     "physics/d35_round_trip_above_claim.yml"
     "physics/d36_round_trip_above_region.yml"
     "remote_control/d08_rmm_unapproved.yml"
+    "remote_control/d09_rmm_multiple_families.yml"
     "remote_control/d10_rmm_controller_location.yml"
     "remote_control/d11_rmm_hidden_leg.yml"
     "remote_control/d12_rmm_to_work_stepping_stone.yml"
@@ -50,6 +52,7 @@ embedded! {
     "remote_control/d28_mesh_overlay.yml"
     "remote_control/d40_dual_role_address.yml"
     "remote_control/d41_first_seen_on_site.yml"
+    "remote_control/d44_screen_shape_over_days.yml"
 }
 
 include!(concat!(env!("OUT_DIR"), "/cases.rs"));

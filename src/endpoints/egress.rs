@@ -44,13 +44,19 @@ pub struct Egress {
     pub interactive: bool,
     /// A call in which our side shows a screen, and messages like input come back.
     pub screen_call: bool,
+    /// Our side shows its screen, and is controlled.
+    pub controlled: bool,
 }
+
+/// From here on a class is more likely than all others.
+const CONFIDENCE_MIN: f64 = 0.5;
 
 /// What shows the person of a home host, or what they use.
 struct Shown {
     outbound: bool,
     by: Option<Arc<str>>,
     from: Option<Addr>,
+    controlled: bool,
 }
 
 fn shown(record: &Record) -> Option<Shown> {
@@ -64,8 +70,9 @@ fn shown(record: &Record) -> Option<Shown> {
     let from = holder.and_then(|holder| holder.from).filter(|_| named);
     let by = if outbound { means(record) } else { None };
     let by = by.filter(|_| !record.context.application_approved);
-    let shows = (outbound && named) || by.is_some() || from.is_some();
-    shows.then_some(Shown { outbound, by, from })
+    let controlled = outbound && is_controlled(record);
+    let shows = (outbound && named) || by.is_some() || from.is_some() || controlled;
+    shows.then_some(Shown { outbound, by, from, controlled })
 }
 
 /// Whether rules on endpoints look at a session that is still open.
@@ -79,7 +86,7 @@ pub(super) fn egress(
     record: &Record,
     session: impl FnOnce(&Record) -> Incoming,
 ) -> Option<Box<Egress>> {
-    let Shown { outbound, by, from } = shown(record)?;
+    let Shown { outbound, by, from, controlled } = shown(record)?;
     Some(Box::new(Egress {
         session: session(record),
         outbound,
@@ -90,6 +97,7 @@ pub(super) fn egress(
         owner: owner(record),
         interactive: is_interactive(record),
         screen_call: is_screen_call(record),
+        controlled,
     }))
 }
 
@@ -131,6 +139,16 @@ fn owner(record: &Record) -> Option<Owner> {
 fn is_interactive(record: &Record) -> bool {
     let class = record.interaction.as_ref().map(|interaction| interaction.class);
     matches!(class, Some(Class::RemoteControl | Class::Typing))
+}
+
+/// Whether the initiator is controlled from the other end, by its shape, with no approved tool.
+fn is_controlled(record: &Record) -> bool {
+    !record.context.application_approved
+        && record.interaction.as_ref().is_some_and(|interaction| {
+            interaction.class == Class::RemoteControl
+                && interaction.controlled == Some(Peer::Initiator)
+                && interaction.confidence >= CONFIDENCE_MIN
+        })
 }
 
 fn is_screen_call(record: &Record) -> bool {

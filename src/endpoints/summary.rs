@@ -148,6 +148,8 @@ pub struct Incoming {
     pub path: Option<PathMtu>,
     /// It is of a VPN client.
     pub tunnel: bool,
+    /// Messages of the initiator.
+    pub messages: u32,
 }
 
 /// An operating system.
@@ -317,7 +319,15 @@ fn incoming(record: &Record) -> Incoming {
         }),
         path: sizes::path(record),
         tunnel: egress::tunnel(record).is_some(),
+        messages: messages(record),
     }
+}
+
+/// Messages of the initiator. One that lasts too short to be watched has a handshake and a request.
+fn messages(record: &Record) -> u32 {
+    const SHORT: u32 = 3;
+    let short = if record.initiator.bytes > 0 { SHORT } else { 0 };
+    record.activity.map_or(short, |activity| activity.messages_up)
 }
 
 /// Whether somebody may drive a home host by the session: it lasts, and the host sends at least

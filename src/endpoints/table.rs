@@ -125,21 +125,6 @@ impl Endpoints {
         self
     }
 
-    /// Continues with people as an earlier run left them, or with nobody yet.
-    pub fn set_people(&mut self, people: People) {
-        self.people = people;
-    }
-
-    /// Only the people and their addresses.
-    pub fn into_people(self) -> People {
-        self.people
-    }
-
-    /// The people and their addresses.
-    pub const fn people(&self) -> &People {
-        &self.people
-    }
-
     /// Counts one session for both of its ends.
     pub fn observe(&mut self, session: &EndpointSummary) {
         self.stepping.note(session);

@@ -54,6 +54,7 @@ pub(super) fn fill(record: &mut Record, data: &EnrichData, origins: &mut OriginC
         found.method = Some(method);
     }
     found.tool = tool.or_else(|| rustdesk?.answered.then(|| "rustdesk".into()));
+    found.family = found.tool.as_ref().map(|tool| data.lists.family(tool));
     if let Some(addr) = found.controller {
         note_origin(addr, &mut found, data, origins);
     }
@@ -137,6 +138,10 @@ fn note_origin(
         let origin = origins.get(&data.geo, addr);
         (found.place, found.asn) = (origin.place, origin.asn);
     }
+    let country = found.place.as_ref().and_then(|place| place.country.as_deref());
+    let is_named = |code: &&str| data.countries.iter().any(|named| named == code.as_bytes());
+    // Before the lists': those that are many must not push it out.
+    found.tags.extend(country.filter(is_named).map(|code| format!("country:{code}").into()));
     let number = found.asn.as_ref().map(|system| system.number);
     let by_system = number.into_iter().flat_map(|number| data.lists.by_asn(number));
     for entry in data.lists.by_address(addr).chain(by_system.cloned()) {

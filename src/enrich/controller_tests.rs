@@ -1,7 +1,8 @@
 //! Tests of who is at the other end of a remote-control session.
 
 use super::*;
-use crate::enrich::enricher_tests::{enriched, record};
+use crate::enrich::data::EnrichOptions;
+use crate::enrich::enricher_tests::{enriched, enricher, record};
 use crate::model::Transport;
 use crate::model::app_facts::Rustdesk;
 use crate::model::interaction::{Interaction, InteractionSums};
@@ -126,4 +127,30 @@ fn a_tool_is_an_application_that_a_list_calls_one() {
     };
     assert_eq!(of("relay.anydesk.com").as_deref(), Some("anydesk"));
     assert_eq!(of("api.github.com"), None);
+}
+
+#[test]
+fn a_country_counts_only_where_the_site_names_it() {
+    let tags = |countries: &[[u8; 2]]| {
+        let mut record = relayed();
+        record.facts.rare_mut().stun.get_or_insert_default().bound = vec![addr("8.8.8.8")];
+        let options = EnrichOptions { countries: countries.to_vec(), ..EnrichOptions::default() };
+        enricher(&options).enrich(&mut record);
+        record.remote_control.unwrap().tags
+    };
+    let named = |tags: Vec<Box<str>>| tags.iter().any(|tag| **tag == *"country:US");
+    assert!(!named(tags(&[])) && !named(tags(&[*b"ZZ"])));
+    assert!(named(tags(&[*b"ZZ", *b"US"])));
+}
+
+#[test]
+fn tools_of_one_vendor_are_one_family() {
+    let of = |name: &str| {
+        let mut record = record(HOME, RELAY, 443);
+        record.facts.tls.get_or_insert_default().server_name = Some(name.into());
+        filled(record).unwrap().family
+    };
+    assert_eq!(of("logmein.com"), of("gotomypc.com"));
+    assert_eq!(of("hoptodesk.com").as_deref(), Some("rustdesk"));
+    assert_eq!(of("relay.anydesk.com").as_deref(), Some("anydesk"));
 }

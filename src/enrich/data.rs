@@ -30,6 +30,8 @@ pub struct EnrichOptions {
     pub signatures: Option<PathBuf>,
     /// Tags of applications that everybody may use: `rmm:teamviewer`.
     pub approved: Vec<String>,
+    /// Countries that nobody is expected to control our hosts from.
+    pub countries: Vec<[u8; 2]>,
     /// `--subjects FILE`.
     pub subjects: Option<PathBuf>,
     /// `--pseudonymise KEYFILE`.
@@ -54,6 +56,8 @@ pub struct EnrichData {
     pub pseudonyms: Option<Pseudonyms>,
     /// Tags of applications that everybody may use.
     pub approved: Vec<String>,
+    /// Countries that nobody is expected to control our hosts from.
+    pub countries: Vec<[u8; 2]>,
     /// The sensor's own location.
     pub sensor: Option<SensorPlace>,
     /// NAT64 prefixes.
@@ -94,8 +98,19 @@ impl EnrichData {
         let home_v4 = Box::new(std::array::from_fn(|octet| first_octet(octet as u8, &home)));
         let home = PrefixSet::build(home.into_iter().map(|prefix| (prefix, ())).collect());
         let (sensor, approved) = (options.sensor.clone(), options.approved.clone());
-        let nat64 = Nat64::new(options.nat64.clone());
-        Ok(EnrichData { geo, lists, subjects, pseudonyms, approved, sensor, nat64, home, home_v4 })
+        let (nat64, countries) = (Nat64::new(options.nat64.clone()), options.countries.clone());
+        Ok(EnrichData {
+            geo,
+            lists,
+            subjects,
+            pseudonyms,
+            approved,
+            countries,
+            sensor,
+            nat64,
+            home,
+            home_v4,
+        })
     }
 
     /// Whether the address is on the home side: in a home network, or of a scope that never leaves

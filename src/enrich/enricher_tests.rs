@@ -63,7 +63,7 @@ pub(in crate::enrich) fn record(from: &str, to: &str, port: u16) -> Record {
     }
 }
 
-fn enricher(options: &EnrichOptions) -> Enricher {
+pub(in crate::enrich) fn enricher(options: &EnrichOptions) -> Enricher {
     Enricher::new(Arc::new(EnrichData::load(options).map_err(|e| e[0].to_string()).unwrap()))
 }
 

@@ -247,6 +247,13 @@ impl Lists {
         &self.infos
     }
 
+    /// What an application counts as beside others: of most it is their own name.
+    pub fn family(&self, application: &Arc<str>) -> Arc<str> {
+        let at = self.applications.binary_search_by(|known| known.name.cmp(application));
+        let known = at.ok().and_then(|at| self.applications.get(at));
+        Arc::clone(known.and_then(|known| known.family.as_ref()).unwrap_or(application))
+    }
+
     /// The entry of an id.
     pub fn entry(&self, id: u32) -> Option<&Entry> {
         self.entries.get(id as usize)

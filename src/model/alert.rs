@@ -66,13 +66,15 @@ pub enum Group {
     Control,
     /// People behind one address.
     Colocation,
-    /// Hours and habits.
+    /// Habits, and what no person does.
     Behaviour,
+    /// When somebody works.
+    Hours,
 }
 
 impl Group {
     /// Each of them, in order.
-    pub const ALL: [Group; 9] = [
+    pub const ALL: [Group; 10] = [
         Group::List,
         Group::Network,
         Group::Latency,
@@ -82,6 +84,7 @@ impl Group {
         Group::Control,
         Group::Colocation,
         Group::Behaviour,
+        Group::Hours,
     ];
 
     /// `longhaul.group`.
@@ -96,6 +99,7 @@ impl Group {
             Group::Control => "control",
             Group::Colocation => "colocation",
             Group::Behaviour => "behaviour",
+            Group::Hours => "hours",
         }
     }
 

@@ -24,6 +24,8 @@ pub struct PeopleFacts {
     pub split: Option<EgressSplit>,
     /// The networks that its only person works from.
     pub networks: Option<Networks>,
+    /// When its only person works.
+    pub work_hours: Option<WorkHours>,
     /// Of a home host: an unusual volume.
     pub volume: Option<Volume>,
     /// Of a home host: a destination that is new.
@@ -32,6 +34,8 @@ pub struct PeopleFacts {
     pub first_seen: Option<FirstSeen>,
     /// Of a home host: calls for hours on days.
     pub marathon: Option<Marathon>,
+    /// Of a home host: sessions that look controlled, over days.
+    pub screen_days: Option<ScreenDays>,
 }
 
 impl PeopleFacts {
@@ -174,6 +178,21 @@ pub struct Networks {
     pub hired_days: Option<u32>,
 }
 
+/// When one person works. Hours and days are in UTC.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WorkHours {
+    /// Days of the last 14 with an active hour.
+    pub days: u32,
+    /// Active hours of such a day, median.
+    pub active_p50: u32,
+    /// Most active hours of a day.
+    pub active_max: u32,
+    /// Days of the last 7 with 14 active hours or more.
+    pub long_days: u32,
+    /// The part of the active hours in the hours that the configuration names; none without.
+    pub foreign_share: Option<f64>,
+}
+
 /// What kind of owner the other end of an upload has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Owner {
@@ -247,4 +266,17 @@ pub struct Marathon {
     pub days: u32,
     /// Hours of them today.
     pub hours: u32,
+}
+
+/// Sessions that look controlled from outside, of one person or host with one network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScreenDays {
+    /// Days of the last 14 with one.
+    pub days: u32,
+    /// Other people and hosts that have some with the same network.
+    pub others: u32,
+    /// The number of that network's autonomous system.
+    pub system: Option<u32>,
+    /// The other end of the latest.
+    pub ip: Addr,
 }

@@ -69,6 +69,8 @@ const fn pick([initiator, responder]: &[RoundTrip; 2], side: Peer) -> RoundTrip 
 pub struct RemoteControl {
     /// The tool: the session's application, if it is one for remote control.
     pub tool: Option<Arc<str>>,
+    /// What it counts as: one word for the tools of one vendor, or of one program's code.
+    pub family: Option<Arc<str>>,
     /// The relay between both ends.
     pub relay: Option<Addr>,
     /// The address of the other end.

@@ -142,6 +142,7 @@ impl Found {
             catalog: Arc::clone(&prepared.catalog),
         };
         found.endpoints.set_people(People::new(bounds.people_bytes));
+        found.endpoints.set_foreign_hours(plan.foreign_hours);
         found.set_prior();
         found
     }

@@ -233,6 +233,7 @@ fn load_enrich(plan: &Plan) -> Result<EnrichData, Vec<Error>> {
         lists: plan.lists.clone(),
         signatures: plan.signatures.clone(),
         approved: plan.approved.clone(),
+        countries: plan.controller_countries.clone(),
         subjects: plan.subjects.clone(),
         pseudonymise: plan.pseudonymise.clone(),
         home,

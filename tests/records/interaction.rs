@@ -1,6 +1,7 @@
 //! Fields of control and of the controller, by name.
 
 use longhaul::model::interaction::{Class, Interaction};
+use longhaul::model::record::Place;
 use longhaul::model::remote_control::RemoteControl;
 use longhaul::model::{Peer, Record};
 use serde_json::Value as Json;
@@ -87,8 +88,14 @@ pub(super) fn set_remote_control(record: &mut Record, name: &str, value: &Json) 
     let addr = || value.as_str()?.parse::<std::net::IpAddr>().ok().map(Into::into);
     match name {
         "tool" => found.tool = Some((&*text(value)?).into()),
+        "family" => found.family = Some((&*text(value)?).into()),
         "relay" => found.relay = Some(addr()?),
         "controller.ip" => found.controller = Some(addr()?),
+        "controller.geo.country_iso_code" => {
+            let (country, cached) = (Some(value.as_str()?.into()), Default::default());
+            let place = Place { country, region: None, location: None, radius_km: None, cached };
+            found.place = Some(place.into());
+        }
         "controller.tags" => found.tags = texts(value)?,
         "hidden_us" => found.hidden_ns = Some((value.as_f64()? * 1_000.0) as u64),
         "method" => {

@@ -25,6 +25,8 @@ pub fn set(row: &mut EndpointRow, name: &str, value: &Json) -> Option<Option<()>
         "new_destination" => set_destination,
         "first_seen" => set_first_seen,
         "marathon" => set_marathon,
+        "work_hours" => set_work_hours,
+        "screen_days" => set_screen_days,
         _ => return None,
     };
     Some(set(row.traits.people.get_or_insert_default(), name, value))
@@ -174,6 +176,34 @@ fn set_marathon(facts: &mut PeopleFacts, name: &str, value: &Json) -> Option<()>
     match name {
         "days" => marathon.days = small(value)?,
         "hours" => marathon.hours = small(value)?,
+        _ => return None,
+    }
+    Some(())
+}
+
+fn set_work_hours(facts: &mut PeopleFacts, name: &str, value: &Json) -> Option<()> {
+    let none =
+        WorkHours { days: 0, active_p50: 0, active_max: 0, long_days: 0, foreign_share: None };
+    let hours = facts.work_hours.get_or_insert(none);
+    match name {
+        "days" => hours.days = small(value)?,
+        "active_p50" => hours.active_p50 = small(value)?,
+        "active_max" => hours.active_max = small(value)?,
+        "long_days" => hours.long_days = small(value)?,
+        "foreign_share" => hours.foreign_share = Some(value.as_f64()?),
+        _ => return None,
+    }
+    Some(())
+}
+
+fn set_screen_days(facts: &mut PeopleFacts, name: &str, value: &Json) -> Option<()> {
+    let none = ScreenDays { days: 0, others: 0, system: None, ip: nowhere() };
+    let found = facts.screen_days.get_or_insert(none);
+    match name {
+        "days" => found.days = small(value)?,
+        "others" => found.others = small(value)?,
+        "as.number" => found.system = Some(small(value)?),
+        "ip" => found.ip = ip(value)?,
         _ => return None,
     }
     Some(())

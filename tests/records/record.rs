@@ -184,6 +184,7 @@ fn set(record: &mut Record, name: &str, value: &Json) -> Option<()> {
 fn set_other(record: &mut Record, name: &str, value: &Json) -> Option<()> {
     let context = &mut record.context;
     match name {
+        "event.start" => record.start = Nanos::parse(value.as_str()?)?,
         "event.duration" => record.end = record.start.plus(Nanos(value.as_u64()?)),
         "longhaul.state" => record.state = state(value.as_str()?)?,
         "longhaul.near.handshake_us" => record.near.handshake_ns = Some(nanos(value)?),

@@ -1,7 +1,7 @@
-//! What was already counted of sessions from inside that go on.
+//! What was already counted of people's sessions that go on.
 //!
-//! Owns: bytes and seconds of each, up to a cap. In: updates, ends. Out: what is to be added.
-//! Never: the same byte twice, or a byte as counted that nothing takes.
+//! Owns: bytes, seconds and messages of each, up to a cap. In: updates, ends. Out: what is to be
+//! added. Never: the same byte twice, or a byte as counted that nothing takes.
 //!
 //! A place is for what somebody's sums take, and for no small session: whoever fills the places has
 //! shown the bytes for it. Policy at the cap: a further session counts when it ends; one that gave
@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 use crate::endpoints::egress::Egress;
-use crate::endpoints::summary::EndpointSummary;
+use crate::endpoints::summary::{EndpointSummary, Incoming};
 use crate::model::heap::ALLOCATION;
 
 /// The id of a session.
@@ -27,11 +27,15 @@ const SMALL_UP: u64 = 1_000_000;
 /// The same of seconds: a call of four hours is a marathon.
 const SMALL_S: u64 = 120;
 
+/// The same of messages: an hour with 600 is active.
+const SMALL_MESSAGES: u64 = 60;
+
 /// How much a session has sent, and for how long.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Amount {
     pub(super) up: u64,
     pub(super) seconds: u64,
+    pub(super) messages: u64,
 }
 
 impl Amount {
@@ -40,15 +44,33 @@ impl Amount {
     pub(super) fn of(session: &EndpointSummary, egress: &Egress) -> Amount {
         let known = egress.outbound && egress.session.subject.is_some();
         let seconds = session.last.since(session.first).as_secs();
+        let behind = egress.from.is_some() && egress.session.subject.is_some();
         Amount {
             up: if known && egress.owner.is_some() { egress.up } else { 0 },
             seconds: if known && egress.screen_call { seconds } else { 0 },
+            messages: if behind { egress.session.messages.into() } else { 0 },
         }
+    }
+
+    /// Of a session from outside until now, if its person is known.
+    pub(super) fn of_incoming(incoming: &Incoming) -> Amount {
+        let known = incoming.subject.is_some();
+        let messages = if known { incoming.messages.into() } else { 0 };
+        Amount { messages, ..Amount::default() }
+    }
+
+    /// Its messages.
+    pub(super) fn messages(self) -> u32 {
+        u32::try_from(self.messages).unwrap_or(u32::MAX)
     }
 
     /// The more of each.
     fn max(self, other: Amount) -> Amount {
-        Amount { up: self.up.max(other.up), seconds: self.seconds.max(other.seconds) }
+        Amount {
+            up: self.up.max(other.up),
+            seconds: self.seconds.max(other.seconds),
+            messages: self.messages.max(other.messages),
+        }
     }
 
     /// What was added since.
@@ -56,6 +78,7 @@ impl Amount {
         Amount {
             up: self.up.saturating_sub(before.up),
             seconds: self.seconds.saturating_sub(before.seconds),
+            messages: self.messages.saturating_sub(before.messages),
         }
     }
 }
@@ -83,7 +106,8 @@ impl Counted {
             *known = known.max(now);
             return new;
         }
-        if now.up < SMALL_UP && now.seconds < SMALL_S {
+        let small = now.up < SMALL_UP && now.seconds < SMALL_S;
+        if small && now.messages < SMALL_MESSAGES {
             return Amount::default();
         }
         if self.all.len() >= self.most {

@@ -14,8 +14,10 @@ mod dual;
 mod news;
 mod outbound;
 mod person;
+mod shapes;
 mod site;
 mod stored;
+mod work_hours;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -28,8 +30,10 @@ use crate::endpoints::people::days::day;
 use crate::endpoints::people::dual::Outside;
 use crate::endpoints::people::news::{News, Tools};
 use crate::endpoints::people::person::Person;
+use crate::endpoints::people::shapes::Shapes;
 use crate::endpoints::people::site::{Site, TUNNEL_S};
 use crate::endpoints::summary::EndpointSummary;
+use crate::endpoints::table::Endpoints;
 use crate::model::endpoint_facts::{ClaimTotals, Colocated};
 use crate::model::people_facts::{PeopleFacts, Shared};
 use crate::model::physics::ClaimedPlace;
@@ -42,7 +46,10 @@ const OVERLAP_HOURS: u32 = 4;
 const ROOM: usize = 8;
 
 /// The part (1/n) of the bytes for what was counted of open sessions.
-const COUNTED: usize = 64;
+const COUNTED: usize = 16;
+
+/// The same for sessions that look controlled, over days.
+const SHAPES: usize = 16;
 
 /// Everybody.
 #[derive(Clone, Debug)]
@@ -52,12 +59,15 @@ pub struct People {
     people: HashMap<Arc<str>, Person, RandomState>,
     sites: HashMap<Addr, Site, RandomState>,
     outside: Outside,
+    shapes: Shapes,
     counted: Counted,
     tools: Tools,
     /// To judge, the last first.
     news: Vec<News>,
     /// What was told of each home host in this span, the latest of each kind.
     told: BTreeMap<Addr, PeopleFacts>,
+    /// Hours of the day (UTC), a bit each, that are office hours elsewhere: of the configuration.
+    foreign_hours: u32,
     pub(super) dropped: u64,
 }
 
@@ -65,22 +75,24 @@ impl People {
     /// Holds at most so many bytes.
     pub fn new(cap: usize) -> People {
         People {
-            cap: cap - cap / ROOM - cap / COUNTED,
+            cap: own_part(cap),
             bytes: 0,
             people: HashMap::default(),
             sites: HashMap::default(),
             outside: Outside::new(cap / ROOM),
+            shapes: Shapes::new(cap / SHAPES),
             counted: Counted::new(cap / COUNTED),
             tools: Tools::default(),
             news: Vec::new(),
             told: BTreeMap::new(),
+            foreign_hours: 0,
             dropped: 0,
         }
     }
 
     /// Bytes held.
     pub(super) fn held(&self) -> usize {
-        self.bytes + self.counted.held()
+        self.bytes + self.counted.held() + self.shapes.held()
     }
 
     /// Adds a session, or what an open one is so far, unless it `ended`. Whether rules should look
@@ -88,15 +100,12 @@ impl People {
     pub(super) fn observe(&mut self, session: &EndpointSummary, ended: bool) -> bool {
         if let Some(egress) = session.egress.as_deref() {
             self.outside.observe(session);
-            self.observe_behind(session, egress);
-            let now = Amount::of(session, egress);
-            let new = match ended {
-                true => self.counted.end(now),
-                false => self.counted.update(egress.session.id, now),
-            };
+            let new = self.count(egress.session.id, Amount::of(session, egress), ended);
+            self.observe_behind(session, egress, new);
             if egress.outbound {
                 self.observe_egress(session, egress, new);
             }
+            self.dropped += std::mem::take(&mut self.shapes.dropped);
             self.keep_cap();
         }
         let Some(incoming) = session.incoming.as_deref() else { return false };
@@ -111,11 +120,23 @@ impl People {
         }
         let mut news = false;
         if let Some((id, _)) = &incoming.subject {
-            news |= self.of_person(id, |person| person.observe(session, incoming));
+            let new = self.count(incoming.id, Amount::of_incoming(incoming), ended);
+            news |= self.of_person(id, |person| {
+                person.activity.add(session.last, new.messages());
+                person.observe(session, incoming)
+            });
         }
         news |= self.of_site(ip, |site| site.observe(session, incoming));
         self.keep_cap();
         news
+    }
+
+    /// What to add of a session that has come so far.
+    fn count(&mut self, id: SessionId, now: Amount, ended: bool) -> Amount {
+        match ended {
+            true => self.counted.end(now),
+            false => self.counted.update(id, now),
+        }
     }
 
     /// A session is over: what is observed next is all of it.
@@ -129,10 +150,13 @@ impl People {
     }
 
     /// A session from inside shows its person at the address that their tunnel comes from.
-    fn observe_behind(&mut self, session: &EndpointSummary, egress: &Egress) {
+    fn observe_behind(&mut self, session: &EndpointSummary, egress: &Egress, new: Amount) {
         let (Some(ip), Some((id, _))) = (egress.from, &egress.session.subject) else { return };
         let region = self.sites.get(&ip).and_then(|site| site.region);
-        self.of_person(id, |person| person.observe_behind(session, egress, region));
+        self.of_person(id, |person| {
+            person.activity.add(session.last, new.messages());
+            person.observe_behind(session, egress, region);
+        });
         self.of_site(ip, |site| site.add_person(id, (session.first, session.last)));
     }
 
@@ -289,6 +313,7 @@ impl People {
             flip: only.and_then(|only| only.flip_to(ip, today)),
             split: only.and_then(|only| only.split_at(ip, today)),
             networks: only.and_then(|only| only.networks(today)),
+            work_hours: only.and_then(|only| only.work_hours(today, self.foreign_hours)),
             ..PeopleFacts::default()
         }
         .if_any()
@@ -303,6 +328,7 @@ impl People {
             self.sites.entry(ip).or_default().merge(site);
         }
         self.outside.merge(other.outside);
+        self.shapes.merge(other.shapes);
         self.tools.merge(other.tools);
         self.recount();
     }
@@ -317,8 +343,9 @@ impl People {
     /// Gives it another cap.
     #[must_use]
     pub fn with_cap(mut self, cap: usize) -> People {
-        self.cap = cap - cap / ROOM - cap / COUNTED;
+        self.cap = own_part(cap);
         self.outside.set_cap(cap / ROOM);
+        self.shapes.set_cap(cap / SHAPES);
         // Nothing is open where one begins.
         self.counted = Counted::new(cap / COUNTED);
         self.recount();
@@ -328,8 +355,38 @@ impl People {
     /// Whether nobody is known.
     pub fn is_empty(&self) -> bool {
         let nobody = self.people.is_empty() && self.sites.is_empty();
-        nobody && self.outside.is_empty() && self.tools.all.is_empty()
+        let nothing = self.outside.is_empty() && self.shapes.all.is_empty();
+        nobody && nothing && self.tools.all.is_empty()
     }
+}
+
+impl Endpoints {
+    /// Continues with people as an earlier run left them, or with nobody yet.
+    pub fn set_people(&mut self, people: People) {
+        let hours = self.people.foreign_hours;
+        self.people = people;
+        self.people.foreign_hours = hours;
+    }
+
+    /// Which hours of the day (UTC), a bit each, are office hours elsewhere.
+    pub const fn set_foreign_hours(&mut self, hours: u32) {
+        self.people.foreign_hours = hours;
+    }
+
+    /// Only the people and their addresses.
+    pub fn into_people(self) -> People {
+        self.people
+    }
+
+    /// The people and their addresses.
+    pub const fn people(&self) -> &People {
+        &self.people
+    }
+}
+
+/// What is left of the bytes for people and their addresses.
+const fn own_part(cap: usize) -> usize {
+    cap - cap / ROOM - cap / COUNTED - cap / SHAPES
 }
 
 /// A person, and the days there with the hours of each.

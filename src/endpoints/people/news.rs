@@ -91,6 +91,7 @@ impl People {
         new: Amount,
     ) {
         let first_seen = self.tools.observe(session, egress);
+        let screen_days = self.shapes.observe(session, egress);
         let unusual = self.observe_outbound(session, egress, new);
         let today = day(session.last);
         let Unusual { volume, destination, marathon } = unusual;
@@ -109,6 +110,7 @@ impl People {
             PeopleFacts { new_destination, ..none() },
             PeopleFacts { first_seen, ..none() },
             PeopleFacts { marathon, ..none() },
+            PeopleFacts { screen_days, ..none() },
         ];
         for facts in each.into_iter().filter(|facts| *facts != none()) {
             let (host, latest) = (session.initiator.ip, latest(session, egress));
@@ -129,6 +131,7 @@ impl People {
         told.new_destination = facts.new_destination.or(told.new_destination);
         told.first_seen = facts.first_seen.or(told.first_seen.take());
         told.marathon = facts.marathon.or(told.marathon);
+        told.screen_days = facts.screen_days.or(told.screen_days);
     }
 
     /// What was told of a home host.

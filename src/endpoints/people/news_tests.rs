@@ -1,7 +1,7 @@
 use super::*;
-use crate::endpoints::people::COUNTED;
 use crate::endpoints::people::outbound::Outbound;
 use crate::endpoints::people::tests::{CHICAGO, HOUSE, ONE, SEATTLE, Seen, TWO, at, end, place};
+use crate::endpoints::people::{COUNTED, SHAPES};
 use crate::endpoints::summary::Incoming;
 use crate::model::Nanos;
 use crate::model::people_facts::{Owner, Volume};
@@ -217,7 +217,7 @@ fn what_is_known_late_of_a_session_counts_from_its_beginning() {
 #[test]
 fn open_sessions_that_count_nothing_hide_none_that_does() {
     const MB: u64 = 1_000_000;
-    let mut people = People::new(1 << 20);
+    let mut people = People::new(1 << 18);
     let go = |people: &mut People, n: u64, up: u64, owner: Option<Owner>, ended: bool| {
         let mut id = [0; 16];
         id[..8].copy_from_slice(&n.to_be_bytes());
@@ -242,7 +242,7 @@ fn open_sessions_that_count_nothing_hide_none_that_does() {
     for n in 10_000..11_000 {
         go(&mut people, n, MB, Some(Owner::Code), false);
     }
-    assert!(people.counted.held() <= (1 << 20) / COUNTED);
+    assert!(people.counted.held() <= (1 << 18) / COUNTED);
     let told = sum(&people)[&Owner::Code][0].1;
     assert!(told < 600 * MB && people.take_updates_dropped() > 500, "{told}");
     for n in 10_000..11_000 {
@@ -309,4 +309,88 @@ fn what_goes_out_is_stored() {
     for at in 0..bytes.len() {
         assert!(People::decode(1 << 20, &bytes[..at]).is_err(), "{at}");
     }
+}
+
+/// A session that looks controlled from a network, with an hour's length.
+fn shown(who: Option<&Seen>, host: u8, day: u64, system: u32) -> EndpointSummary {
+    let mut session = out(who.unwrap_or(&ONE), (day, 9, 10), |egress| egress.controlled = true);
+    session.initiator.ip = Addr::v4([10, 9, 0, host]);
+    let system =
+        AutonomousSystem { number: system, organization: None, cached: Default::default() };
+    session.responder.asn = Some(Arc::new(system));
+    if who.is_none() {
+        session.egress.as_deref_mut().unwrap().session.subject = None;
+    }
+    session
+}
+
+fn screen_days(people: &mut People, session: &EndpointSummary) -> Option<(u32, u32)> {
+    let all = told(people, session);
+    all.into_iter().find_map(|facts| facts.screen_days).map(|found| (found.days, found.others))
+}
+
+#[test]
+fn days_of_the_same_shape_with_one_network_add_up() {
+    let mut people = People::new(1 << 20);
+    assert_eq!(screen_days(&mut people, &shown(Some(&ONE), 1, 0, 64_500)), Some((1, 0)));
+    assert_eq!(screen_days(&mut people, &shown(Some(&ONE), 1, 0, 64_500)), None, "told today");
+    // The person's, on whatever host.
+    assert_eq!(screen_days(&mut people, &shown(Some(&ONE), 2, 1, 64_500)), Some((2, 0)));
+    assert_eq!(screen_days(&mut people, &shown(Some(&ONE), 1, 1, 64_501)), Some((1, 0)));
+    // Others with the same network, named or not.
+    assert_eq!(screen_days(&mut people, &shown(Some(&TWO), 3, 1, 64_500)), Some((1, 1)));
+    assert_eq!(screen_days(&mut people, &shown(None, 4, 1, 64_500)), Some((1, 2)));
+    assert_eq!(screen_days(&mut people, &shown(Some(&ONE), 1, 2, 64_500)), Some((3, 2)));
+    let mut short = shown(Some(&ONE), 1, 3, 64_500);
+    short.last = short.first.plus(Nanos::from_secs(59));
+    assert_eq!(screen_days(&mut people, &short), None);
+    // What is stored goes on, what two sensors know adds up, and old days are forgotten.
+    let stored = People::decode(1 << 20, &people.encode()).unwrap();
+    assert_eq!(stored.encode(), people.encode());
+    let mut other = People::new(1 << 20);
+    drop(told(&mut other, &shown(Some(&ONE), 1, 5, 64_500)));
+    other.merge(stored);
+    assert_eq!(screen_days(&mut other, &shown(Some(&ONE), 1, 6, 64_500)), Some((5, 2)));
+    assert_eq!(screen_days(&mut other, &shown(Some(&ONE), 1, 30, 64_500)), Some((1, 0)));
+}
+
+/// Whoever opens such sessions with many networks displaces the oldest, within the bytes.
+#[test]
+fn pairs_that_look_controlled_are_bounded() {
+    let mut people = People::new(1 << 20);
+    for n in 0..5_000 {
+        people.observe(&shown(None, (n % 250) as u8, u64::from(n / 1_000), n), true);
+    }
+    assert!(people.shapes.held() <= (1 << 20) / SHAPES, "{}", people.shapes.held());
+    assert!(people.dropped > 4_000, "{}", people.dropped);
+    let oldest = people.shapes.all.values().filter_map(|days| days.last()).min();
+    assert_eq!(oldest, Some(20_004), "the latest stay");
+}
+
+/// Messages of a session that goes on count by the hour in which they were sent, once.
+#[test]
+fn work_hours_come_from_updates() {
+    let mut people = People::new(1 << 20);
+    let id = [9; 16];
+    let so_far = |hour: u64, messages: u32| {
+        let mut session = at(7, (0, 8, hour), &ONE);
+        let incoming = session.incoming.as_deref_mut().unwrap();
+        (incoming.id, incoming.messages) = (id, messages);
+        session
+    };
+    for (hour, messages) in [(9, 5_000), (10, 10_000), (11, 10_100), (12, 15_000)] {
+        people.observe(&so_far(hour, messages), false);
+        people.observe(&so_far(hour, messages), false);
+    }
+    people.close(&id);
+    people.observe(&so_far(13, 15_100), true);
+    let (known, one): (_, Arc<str>) = (HOUSE, Arc::from("e-1"));
+    let hours =
+        |people: &People| people.facts(known, Some(&one), end(0)).unwrap().work_hours.unwrap();
+    assert_eq!((hours(&people).active_max, hours(&people).foreign_share), (3, None));
+    people.foreign_hours = 1 << 9 | 1 << 11;
+    assert_eq!(hours(&people).foreign_share, Some(1.0 / 3.0));
+    let mut stored = People::decode(1 << 20, &people.encode()).unwrap();
+    stored.foreign_hours = people.foreign_hours;
+    assert_eq!(hours(&stored), hours(&people));
 }

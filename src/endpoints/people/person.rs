@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::endpoints::egress::Egress;
 use crate::endpoints::people::days::{DAYS, Days, day, days_of};
 use crate::endpoints::people::outbound::Outbound;
+use crate::endpoints::people::work_hours::Activity;
 use crate::endpoints::summary::{EndpointSummary, Incoming};
 use crate::model::heap::ALLOCATION;
-use crate::model::people_facts::{Differs, EgressSplit, Flip, Networks, Travel};
+use crate::model::people_facts::{Differs, EgressSplit, Flip, Networks, Travel, WorkHours};
 use crate::model::physics::{ClaimedPlace, KM_PER_RTT_MS_REAL, KM_PER_RTT_MS_VACUUM};
 use crate::model::{Addr, Nanos, Transport};
 
@@ -146,6 +147,8 @@ pub(super) struct Person {
     /// Access networks by the number of their autonomous system: the first day, and all.
     pub(super) networks: BTreeMap<u32, (u32, Days)>,
     pub(super) last: Nanos,
+    /// Messages by hour.
+    pub(super) activity: Activity,
     /// Sessions from inside.
     pub(super) outbound: Option<Box<Outbound>>,
     seen: Vec<Seen>,
@@ -358,6 +361,11 @@ impl Person {
         Some(Networks { count: recent.len() as u32, hired_days })
     }
 
+    /// When the person works.
+    pub(super) fn work_hours(&self, now: u32, foreign: u32) -> Option<WorkHours> {
+        self.activity.facts(now, foreign, self.claim.as_ref())
+    }
+
     /// Whether something speaks against the person, or may soon.
     pub(super) const fn tells(&self) -> bool {
         self.travel.is_some() || self.split.is_some()
@@ -372,6 +380,7 @@ impl Person {
         self.near.merge(other.near);
         self.judged.merge(other.judged);
         self.unknown.merge(other.unknown);
+        self.activity.merge(other.activity);
         for (key, (region, days)) in other.regions {
             self.regions.entry(key).or_insert_with(|| (region, Days::default())).1.merge(days);
         }
@@ -395,7 +404,8 @@ impl Person {
         let networks = self.networks.len() * NETWORK * 2;
         let seen = self.seen.capacity() * size_of::<Seen>();
         let outbound = self.outbound.as_ref().map_or(0, |outbound| outbound.bytes());
-        2 * size_of::<Person>() + regions + networks + seen + outbound + 4 * ALLOCATION
+        let heap = regions + networks + seen + outbound + self.activity.bytes();
+        2 * size_of::<Person>() + heap + 5 * ALLOCATION
     }
 }
 

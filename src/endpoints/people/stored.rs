@@ -1,4 +1,4 @@
-//! The stored form of people: a head, three tables in the order of their keys, a checksum.
+//! The stored form of people: a head, five tables in the order of their keys, a checksum.
 //!
 //! Owns: the format and its version. In: people, or bytes. Out: bytes, or people or the reason why
 //! not. Never: half of what is stored; two encodings of one state; more memory than in proportion
@@ -6,7 +6,8 @@
 //!
 //! ```text
 //! head      "LHPEOP\r\n", version (2 bytes)
-//! body      people, addresses, addresses that our hosts are connected with, tools: entries
+//! body      people, addresses, addresses that our hosts are connected with, who looks controlled
+//!           from which network, tools: entries
 //!           (varint), then key and entry of each, keys ascending
 //! checksum  SHA-256 of everything before it
 //! ```
@@ -21,7 +22,9 @@ use crate::endpoints::people::dual::Connected;
 use crate::endpoints::people::news::Tools;
 use crate::endpoints::people::outbound::Outbound;
 use crate::endpoints::people::person::Person;
+use crate::endpoints::people::shapes::{Who, With};
 use crate::endpoints::people::site::Site;
+use crate::endpoints::people::work_hours::{Activity, Hourly};
 use crate::endpoints::stored::{
     DecodeError, Form, damaged, number, option, put, put_option, put_text, small, text,
 };
@@ -31,7 +34,7 @@ use crate::model::{Addr, Nanos};
 use crate::wire::{Reader, WireError};
 
 /// Version of the format.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// The line end reveals a conversion by a text tool.
 const FORM: Form = Form { magic: *b"LHPEOP\r\n", version: VERSION };
@@ -62,6 +65,12 @@ impl People {
             put(&mut out, one.last.0);
             out.extend(one.host.0);
             put_text(&mut out, &one.by);
+        }
+        put(&mut out, self.shapes.all.len() as u64);
+        for ((with, who), days) in &self.shapes.all {
+            put_with(&mut out, with);
+            put_who(&mut out, who);
+            put_days(&mut out, *days);
         }
         put_option(&mut out, self.tools.since, put_day);
         put(&mut out, self.tools.all.len() as u64);
@@ -94,6 +103,14 @@ fn decode_body(cap: usize, mut body: Reader<'_>) -> Result<People, DecodeError> 
         people.outside.add(ip, Connected { last, host, by: text(from)? });
         Ok(())
     })?;
+    table(
+        from,
+        |from| Ok((with(from)?, who(from)?)),
+        |key, from| {
+            people.shapes.add(key, days(from)?);
+            Ok(())
+        },
+    )?;
     people.tools.since = option(from, small)?;
     table(from, text, |tool, from| {
         people.tools.all.insert(tool, small(from)?);
@@ -141,7 +158,30 @@ fn put_person(out: &mut Vec<u8>, person: &Person) {
         put(out, (*first).into());
         put_days(out, *days);
     }
+    put_activity(out, &person.activity);
     put_option(out, person.outbound.as_deref(), put_outbound);
+}
+
+fn put_activity(out: &mut Vec<u8>, activity: &Activity) {
+    put(out, activity.0.len() as u64);
+    for (day, hours) in &activity.0 {
+        put_day(out, *day);
+        hours.iter().for_each(|count| put(out, (*count).into()));
+    }
+}
+
+fn activity(from: &mut Reader<'_>) -> Result<Activity, WireError> {
+    let mut activity = Activity::default();
+    table(from, small, |day, from| {
+        let mut hours = Hourly::default();
+        for count in &mut hours {
+            let number = u16::try_from(small(from)?);
+            *count = number.map_err(|_| damaged("an hour has too many messages"))?;
+        }
+        activity.add_day(day, &hours);
+        Ok(())
+    })?;
+    Ok(activity)
 }
 
 fn put_outbound(out: &mut Vec<u8>, outbound: &Outbound) {
@@ -224,6 +264,7 @@ fn person(from: &mut Reader<'_>) -> Result<Person, WireError> {
         person.networks.insert(asn, (small(from)?, days(from)?));
         Ok(())
     })?;
+    person.activity = activity(from)?;
     person.outbound = option(from, outbound)?.map(Box::new);
     // Caps hold as in a run.
     person.merge(Person::default());
@@ -271,6 +312,48 @@ fn site(from: &mut Reader<'_>) -> Result<Site, WireError> {
     site.systems = (small(from)?, small(from)?);
     site.merge(Site::default());
     Ok(site)
+}
+
+fn put_with(out: &mut Vec<u8>, with: &With) {
+    match with {
+        With::System(number) => {
+            out.push(0);
+            put(out, (*number).into());
+        }
+        With::Address(ip) => {
+            out.push(1);
+            out.extend(ip.0);
+        }
+    }
+}
+
+fn with(from: &mut Reader<'_>) -> Result<With, WireError> {
+    match from.u8()? {
+        0 => small(from).map(With::System),
+        1 => addr(from).map(With::Address),
+        _ => Err(damaged("a network is of no kind")),
+    }
+}
+
+fn put_who(out: &mut Vec<u8>, who: &Who) {
+    match who {
+        Who::Person(id) => {
+            out.push(0);
+            put_text(out, id);
+        }
+        Who::Host(ip) => {
+            out.push(1);
+            out.extend(ip.0);
+        }
+    }
+}
+
+fn who(from: &mut Reader<'_>) -> Result<Who, WireError> {
+    match from.u8()? {
+        0 => text(from).map(Who::Person),
+        1 => addr(from).map(Who::Host),
+        _ => Err(damaged("somebody is neither a person nor a host")),
+    }
 }
 
 fn put_days(out: &mut Vec<u8>, days: Days) {

@@ -19,8 +19,8 @@ const ERRORS_MAX: usize = 100;
 /// Shortest and longest text to compare, in bytes.
 const TEXT_BYTES: std::ops::RangeInclusive<usize> = 2..=128;
 
-const KEYS: &str = "keys are name, title, category, tag, source, date, port, names, ports, \
-                    payload, certificates, titles, alpn, ja4, ssh and protocols";
+const KEYS: &str = "keys are name, title, category, tag, source, date, family, port, names, \
+                    ports, payload, certificates, titles, alpn, ja4, ssh and protocols";
 
 /// One piece of evidence.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,6 +66,8 @@ pub(crate) struct Signature {
     pub(crate) source: String,
     pub(crate) date: String,
     pub(crate) built_at: Nanos,
+    /// What it counts as beside others of its vendor, or of its code.
+    pub(crate) family: Option<Arc<str>>,
     /// Names count only if the responder's port is this one.
     pub(crate) port: Option<u16>,
     /// Each with its original text.
@@ -139,6 +141,7 @@ impl Reader<'_> {
             source,
             date,
             built_at: built_at.unwrap_or(Nanos::ZERO),
+            family: None,
             port: None,
             signs: Vec::new(),
         };
@@ -155,6 +158,11 @@ impl Reader<'_> {
     fn evidence(&mut self, key: &str, node: &YamlNode, to: &mut Signature) {
         let read: fn(&YamlNode, &Arc<str>) -> Result<Evidence, Refusal> = match key {
             "name" | "title" | "category" | "tag" | "source" | "date" => return,
+            "family" => {
+                let text = self.keep(node.line, word(node)).map(str::to_owned);
+                to.family = text.and_then(|text| self.plain(node.line, text)).map(Arc::from);
+                return;
+            }
             "port" => {
                 let port = word(node).and_then(number);
                 to.port = self.keep(node.line, port);
@@ -201,16 +209,16 @@ impl Reader<'_> {
 
     fn word(&mut self, entry: &YamlEntry, key: &'static str) -> Option<String> {
         let text = self.text(entry, key)?;
+        self.plain(line_of(entry, key), text)
+    }
+
+    fn plain(&mut self, line: u32, text: String) -> Option<String> {
         let ok = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._:-".contains(&b);
         if text.bytes().all(ok) {
             return Some(text);
         }
         let cause = format!("`{text}` has characters other than a-z 0-9 . _ : -");
-        self.refuse(
-            line_of(entry, key),
-            cause,
-            "write a word like anydesk, a tag like rmm:anydesk",
-        );
+        self.refuse(line, cause, "write a word like anydesk, a tag like rmm:anydesk");
         None
     }
 }

@@ -62,6 +62,9 @@ pub struct Application {
     /// The tag of its sessions.
     #[serde(serialize_with = "arc")]
     pub tag: Arc<str>,
+    /// What it counts as beside others of its vendor, or of its code.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "arc_or_none")]
+    pub family: Option<Arc<str>>,
     /// Kind and text of its evidence, in the order of the file.
     pub evidence: Vec<(&'static str, String)>,
     /// Source of the facts.
@@ -72,6 +75,10 @@ pub struct Application {
 
 fn arc<S: serde::Serializer>(text: &Arc<str>, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(text)
+}
+
+fn arc_or_none<S: serde::Serializer>(text: &Option<Arc<str>>, to: S) -> Result<S::Ok, S::Error> {
+    text.as_deref().serialize(to)
 }
 
 /// The contents of a directory of signatures, or of the embedded one.
@@ -218,6 +225,7 @@ fn application(signature: &Signature) -> Application {
         title: signature.title.clone(),
         category: signature.category.clone(),
         tag: Arc::clone(&signature.tag),
+        family: signature.family.clone(),
         evidence: signature.signs.iter().map(|(s, text)| (kind(s), text.to_string())).collect(),
         source: signature.source.clone(),
         date: signature.date.clone(),

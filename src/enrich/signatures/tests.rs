@@ -86,3 +86,11 @@ fn more_payload_signatures_than_fit_are_refused() {
     let all = build(&[(PathBuf::from("x.yaml"), text)]);
     assert!(all.err().unwrap()[0].cause.contains("more than 64"));
 }
+
+#[test]
+fn a_family_is_a_word() {
+    let text = format!("{HEAD}  family: maker\n  names: [a.b]\n");
+    let table = build(&[(PathBuf::from("x.yaml"), text)]).unwrap();
+    assert_eq!(table.applications[0].family.as_deref(), Some("maker"));
+    assert!(errors("  family: Two Words\n  names: [a.b]\n")[0].1.contains("characters"));
+}

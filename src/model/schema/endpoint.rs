@@ -1,12 +1,14 @@
-//! The table of an endpoint's fields.
+//! The table of an endpoint's fields; those of its people are in a file of their own.
 //!
 //! Owns: name, type, unit, accessor and meaning of each field. In: an endpoint's row. Out: its
 //! values. Never: a field that endpoints.ndjson does not have, unless it says so.
 
+use std::sync::LazyLock;
+
 use crate::model::endpoint::{EndpointRow, Needs, PoolOf};
 use crate::model::endpoint_facts::InputTest;
 use crate::model::event_id::endpoint_id;
-use crate::model::people_facts::{CountedBy, Differs, Owner};
+use crate::model::schema::people::People;
 use crate::model::schema::read::point;
 use crate::model::schema::table::{Table, table};
 use crate::model::schema::{
@@ -17,12 +19,12 @@ use crate::model::schema::{
 const SIDES: &[&str] = &["home", "remote"];
 const ROLES: &[&str] = &["initiator", "responder", "both"];
 
-const fn field(row: Row<EndpointRow>) -> Field<EndpointRow> {
+pub(super) const fn field(row: Row<EndpointRow>) -> Field<EndpointRow> {
     field_of(row)
 }
 
 table! {
-/// Every field of an endpoint that rules may ask for.
+/// What it is, and how it lies to the place that is claimed.
 Endpoint of EndpointRow [
     field(("@timestamp", 1, Kind::Time, "", Shown::Always, |r| Value::Time(r.last),
         "Time of the last packet of its last session.")),
@@ -99,136 +101,12 @@ Endpoint of EndpointRow [
     field(("longhaul.region.excess_us", 3, Kind::Float, "us", Shown::Sometimes,
         read::region_excess,
         "How far its floor lies above what that region takes at 4/9 of the speed of light.")),
-    field(("longhaul.colocated.people", 3, Kind::Int, "", Shown::Sometimes,
-        |r| read::colocated(r, |c| Value::Int(c.people.len() as u64)),
-        "People of the subjects file who share its address, on two days or more each; absent of \
-         more than 16.")),
-    field(("longhaul.colocated.days", 3, Kind::Int, "", Shown::Sometimes,
-        |r| read::colocated(r, |c| Value::Int(u64::from(c.days))),
-        "Days of the last 14 on which two or more of them were there.")),
-    field(("longhaul.colocated.overlap_days", 3, Kind::Int, "", Shown::Sometimes,
-        |r| read::colocated(r, |c| Value::Int(u64::from(c.overlap_days))),
-        "Those of them on which two or more were there in the same hour, for 4 hours or more.")),
-    field(("longhaul.colocated.apart_km", 3, Kind::Float, "km", Shown::Sometimes,
-        |r| read::colocated(r, |c| Value::float_opt(Some(c.apart_km))),
-        "Largest distance between the places that two of them claim, nearest points.")),
-    field(("longhaul.colocated.away", 3, Kind::Int, "", Shown::Sometimes,
-        |r| read::colocated(r, |c| Value::Int(u64::from(c.away))),
-        "Those of them who were not seen near the place they claim in 14 days, though it is known \
-         of most days where they were, nor in another region than this one in 7.")),
-    field(("longhaul.shared.people", 3, Kind::Int, "", Shown::Sometimes,
-        |r| read::people(r, |p| p.shared.as_ref(), |s| Value::Int(s.people.len() as u64)),
-        "People of the subjects file who were at its address on the same day as another one, in 14 \
-         days; absent of more than 16.")),
-    field(("longhaul.shared.days", 3, Kind::Int, "", Shown::Sometimes,
-        |r| read::people(r, |p| p.shared.as_ref(), |s| Value::Int(s.days.into())), "Those days.")),
-    field(("longhaul.shared.apart_km", 3, Kind::Float, "km", Shown::Sometimes,
-        |r| read::people(r, |p| p.shared.as_ref(), |s| Value::float_opt(s.apart_km)),
-        "Largest distance between the places that two of them claim, nearest points.")),
-    field(("longhaul.shared.hired_days", 3, Kind::Int, "", Shown::Sometimes,
-        |r| read::people(r, |p| p.shared.as_ref(), |s| Value::int_opt(s.hired_days)),
-        "Fewest days from the date one of them was hired to such a day.")),
-    field(("longhaul.shared.new_away", 3, Kind::Bool, "", Shown::Sometimes,
-        |r| read::people(r, |p| p.shared.as_ref(), |s| Value::flag(s.new_away)),
-        "There where that one was never seen near the place they claim in 14 days, though it is \
-         known of most days where they were.")),
-    field(("longhaul.hosts_behind.min", 3, Kind::Int, "", Shown::Sometimes,
-        |r| read::people(r, |p| p.behind.as_ref(), |b| Value::Int(b.min.into())),
-        "At least so many devices were behind its address at once in 14 days; absent where one \
-         explains all.")),
-    field(("longhaul.hosts_behind.method", 3, Kind::Word(&CountedBy::WORDS), "", Shown::Sometimes,
-        |r| read::people(r, |p| p.behind.as_ref(), |b| Value::Word(b.method.as_str())),
-        "What says so: clients of one VPN gateway connected at once (`tunnels`), people active in \
-         one hour (`people`), systems by SYNs of one hour (`stacks`).")),
-    field(("longhaul.dual_role.by", 3, Kind::Text, "", Shown::Sometimes,
-        |r| read::people(r, |p| p.dual.as_ref(), |d| Value::Str(&d.by)),
-        "People log in from its address, and a host of ours is connected with it by this tool or \
-         tunnel.")),
-    field(("longhaul.dual_role.host", 3, Kind::Ip, "", Shown::Sometimes,
-        |r| read::people(r, |p| p.dual.as_ref(), |d| Value::Ip(d.host)), "That host.")),
-    field(("longhaul.dual_role.days", 3, Kind::Int, "", Shown::Sometimes,
-        |r| read::people(r, |p| p.dual.as_ref(), |d| Value::Int(d.days.into())),
-        "Days between the two, at most 30.")),
-    field(("longhaul.travel.km", 3, Kind::Float, "km", Shown::Sometimes,
-        |r| read::people(r, |p| p.travel.as_ref(), |t| Value::float_opt(Some(t.km))),
-        "From the region of another address of its only person to its own, nearest points: the \
-         fastest in 7 days. No region that a round trip refutes; no exits, relays or mobile \
-         networks.")),
-    field(("longhaul.travel.minutes", 3, Kind::Int, "", Shown::Sometimes,
-        |r| read::people(r, |p| p.travel.as_ref(), |t| Value::Int(t.minutes.into())),
-        "From the end of the session there to the start of the one here; 0 if they overlap.")),
-    field(("longhaul.travel.kmh", 3, Kind::Float, "km/h", Shown::Sometimes,
-        |r| read::people(r, |p| p.travel.as_ref(), |t| Value::float_opt(Some(t.kmh()))),
-        "The speed that takes; less than a minute counts as one.")),
-    field(("longhaul.travel.from", 3, Kind::Ip, "", Shown::Sometimes,
-        |r| read::people(r, |p| p.travel.as_ref(), |t| Value::Ip(t.from)), "The other address.")),
-    field(("longhaul.flip.minutes", 3, Kind::Int, "", Shown::Sometimes,
-        |r| read::people(r, |p| p.flip.as_ref(), |f| Value::Int(f.minutes.into())),
-        "Its only person changed between an access network and a hosting network, VPN or Tor \
-         within so many minutes; 0 if the sessions overlap.")),
-    field(("longhaul.flip.days", 3, Kind::Int, "", Shown::Sometimes,
-        |r| read::people(r, |p| p.flip.as_ref(), |f| Value::Int(f.days.into())),
-        "Days of the last 14 with such a change.")),
-    field(("longhaul.flip.from", 3, Kind::Ip, "", Shown::Sometimes,
-        |r| read::people(r, |p| p.flip.as_ref(), |f| Value::Ip(f.from)), "The other address.")),
-    field(("longhaul.egress_split.seconds", 3, Kind::Int, "s", Shown::Sometimes,
-        |r| read::people(r, |p| p.split.as_ref(), |s| Value::Int(s.seconds.into())),
-        "TCP and UDP of its only person came from addresses of one version in different networks, \
-         so many seconds apart; 0 if the sessions overlap.")),
-    field(("longhaul.egress_split.tcp", 3, Kind::Ip, "", Shown::Sometimes,
-        |r| read::people(r, |p| p.split.as_ref(), |s| Value::Ip(s.tcp)), "Where TCP came from.")),
-    field(("longhaul.egress_split.udp", 3, Kind::Ip, "", Shown::Sometimes,
-        |r| read::people(r, |p| p.split.as_ref(), |s| Value::Ip(s.udp)), "Where UDP came from.")),
-    field(("longhaul.egress_split.differs", 3, Kind::Word(&Differs::WORDS), "", Shown::Sometimes,
-        |r| read::people(r, |p| p.split.as_ref(), |s| Value::Word(s.differs.as_str())),
-        "What tells the networks apart: an access network and one of hosting or VPN (`class`), or \
-         the `country`.")),
-    field(("longhaul.networks.count", 3, Kind::Int, "", Shown::Sometimes,
-        |r| read::people(r, |p| p.networks.as_ref(), |n| Value::Int(n.count.into())),
-        "Access networks (autonomous systems) its only person worked from in 14 days, at most 8.")),
-    field(("longhaul.networks.hired_days", 3, Kind::Int, "", Shown::Sometimes,
-        |r| read::people(r, |p| p.networks.as_ref(), |n| Value::int_opt(n.hired_days)),
-        "Days from the date that person was hired to the first session from the latest of them.")),
-    field(("longhaul.volume.owner", 3, Kind::Word(&Owner::WORDS), "", Shown::Sometimes,
-        |r| read::people(r, |p| p.volume.as_ref(), |v| Value::Word(v.owner.as_str())),
-        "Of a home host whose person sent more in a day than on any before to one kind of owner: \
-         hosting of `code`, `sharing` or `storage` of files, other `hosting`.")),
-    field(("longhaul.volume.bytes", 3, Kind::Int, "bytes", Shown::Sometimes,
-        |r| read::people(r, |p| p.volume.as_ref(), |v| Value::Int(v.bytes)),
-        "Bytes sent on that day (UTC), in sessions that ended on it.")),
-    field(("longhaul.volume.usual_bytes", 3, Kind::Int, "bytes", Shown::Sometimes,
-        |r| read::people(r, |p| p.volume.as_ref(), |v| Value::Int(v.usual)),
-        "The 99.9th percentile of that person's days before: of up to 60 days their maximum.")),
-    field(("longhaul.volume.days", 3, Kind::Int, "", Shown::Sometimes,
-        |r| read::people(r, |p| p.volume.as_ref(), |v| Value::Int(v.days.into())),
-        "Days since the first session from inside of that person.")),
-    field(("longhaul.new_destination.minutes", 3, Kind::Int, "", Shown::Sometimes,
-        |r| read::people(r, |p| p.new_destination.as_ref(), |d| Value::Int(d.minutes.into())),
-        "Of a home host whose person had a session of 10 minutes or more, by a tool or like \
-         typing, to an AS and country that they did not go to so in 30 days: its length.")),
-    field(("longhaul.new_destination.km", 3, Kind::Float, "km", Shown::Sometimes,
-        |r| read::people(r, |p| p.new_destination.as_ref(), |d| Value::float_opt(d.km)),
-        "From the sensor to its region by the geo database.")),
-    field(("longhaul.new_destination.people", 3, Kind::Int, "", Shown::Sometimes,
-        |r| read::people(r, |p| p.new_destination.as_ref(), |d| Value::Int(d.people.into())),
-        "Other people who went there so in 30 days.")),
-    field(("longhaul.new_destination.history_days", 3, Kind::Int, "", Shown::Sometimes,
-        |r| read::people(r, |p| p.new_destination.as_ref(), |d| Value::Int(d.history_days.into())),
-        "Days since the first session from inside of that person.")),
-    field(("longhaul.first_seen.tool", 3, Kind::Text, "", Shown::Sometimes,
-        |r| read::people(r, |p| p.first_seen.as_ref(), |f| Value::Str(&f.tool)),
-        "Of a home host: a tool or tunnel that is not approved and that nobody on site used in 30 \
-         days.")),
-    field(("longhaul.first_seen.history_days", 3, Kind::Int, "", Shown::Sometimes,
-        |r| read::people(r, |p| p.first_seen.as_ref(), |f| Value::Int(f.history_days.into())),
-        "Days since the first session from inside of a person or by such a tool.")),
-    field(("longhaul.marathon.days", 3, Kind::Int, "", Shown::Sometimes,
-        |r| read::people(r, |p| p.marathon.as_ref(), |m| Value::Int(m.days.into())),
-        "Of a home host: days of the last 14 on which its person was in calls for 4 hours or more \
-         that show a screen, with messages like input back.")),
-    field(("longhaul.marathon.hours", 3, Kind::Int, "", Shown::Sometimes,
-        |r| read::people(r, |p| p.marathon.as_ref(), |m| Value::Int(m.hours.into())),
-        "Hours of them on the last of those days.")),
+]
+}
+
+table! {
+/// What its sessions and measurements add up to.
+Totals of EndpointRow [
     field(("longhaul.sessions", 1, Kind::Int, "", Shown::Always, |r| Value::Int(r.sessions),
         "Sessions it took part in.")),
     field(("longhaul.handshakes", 1, Kind::Int, "", Shown::Always, |r| Value::Int(r.handshakes),
@@ -463,13 +341,18 @@ Endpoint of EndpointRow [
 ]
 }
 
+static FIELDS: LazyLock<Vec<Field<EndpointRow>>> =
+    LazyLock::new(|| [Endpoint::rows(), People::rows(), Totals::rows()].concat());
+
 impl Described for EndpointRow {
     fn fields() -> &'static [Field<EndpointRow>] {
-        Endpoint::rows()
+        &FIELDS
     }
 
     fn visit<V: Visitor<EndpointRow>>(&self, visitor: &mut V) {
         Endpoint::visit(self, visitor);
+        People::visit(self, visitor);
+        Totals::visit(self, visitor);
     }
 
     fn visit_member<V: Visitor<EndpointRow>>(
@@ -478,5 +361,6 @@ impl Described for EndpointRow {
         visitor: &mut V,
     ) {
         Endpoint::visit_member(self, at, visitor);
+        Totals::visit_member(self, at, visitor);
     }
 }

@@ -236,8 +236,8 @@ OwnFields of Finding [
     field(("longhaul.group", 3, Kind::Text, "", Shown::Sometimes,
         |f| f.group.map_or(Value::Absent, |(group, _)| Value::Word(group.as_str())),
         "What the evidence fails together with: `list`, `network`, `latency`, `place`, `stack`, \
-         `tool`, `control`, `colocation` or `behaviour`. An incident's is that of its strongest \
-         alert.")),
+         `tool`, `control`, `colocation`, `behaviour` or `hours`. An incident's is that of its \
+         strongest alert.")),
     field(("longhaul.ratio", 3, Kind::Float, "", Shown::Sometimes,
         |f| f.group.map_or(Value::Absent, |(_, ratio)| float(ratio)),
         "Likelihood ratio: how much more often the rule fires on a case than on the honest, as \

@@ -8,6 +8,7 @@
 pub mod derived;
 mod endpoint;
 mod finding;
+mod people;
 mod read;
 mod read_endpoint;
 mod reference;

@@ -21,6 +21,10 @@ pub(super) Remote of Record [
         "Tool or device for remote control that the session belongs to. All of \
          `longhaul.remote_control` is there where there is one, or where our side looks \
          controlled.")),
+    field(("longhaul.remote_control.family", 3, Kind::Text, "", Shown::Sometimes,
+        |r| of(r, |c| Value::str_opt(c.family.as_deref())),
+        "What that tool counts as where different ones are counted: one word for all of one \
+         vendor, and for all of one program's code; else the tool itself.")),
     field(("longhaul.remote_control.relay", 3, Kind::Ip, "", Shown::Sometimes,
         |r| of(r, |c| Value::ip_opt(c.relay)),
         "Relay between our side and the controller.")),
@@ -45,7 +49,8 @@ pub(super) Remote of Record [
         "Holder of that AS.")),
     field(("longhaul.remote_control.controller.tags", 3, Kind::Texts, "", Shown::Sometimes,
         |r| of(r, |c| Value::list(List::Strings(&c.tags))),
-        "Tags of that address, from the lists: `vpn:...`, `hosting`.")),
+        "Tags of that address, from the lists: `vpn:...`, `hosting`; `country:...` of one that \
+         `controller_countries` of the configuration names.")),
     field(("longhaul.remote_control.hidden_us", 3, Kind::Float, "us", Shown::Sometimes,
         |r| of(r, |c| Value::micros_opt(c.hidden_ns)),
         "Round trip behind the relay: the lowest of STUN requests that go through it, less the \
