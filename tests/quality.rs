@@ -245,14 +245,12 @@ fn control_is_told_from_a_screen() {
         assert!(found as f64 >= 0.9 * all as f64 && all >= 20, "{found} of {all}");
         assert_eq!(false_ones, 0, "of {others}");
         assert!(cases.iter().flat_map(|case| &case.sides).filter(|right| !**right).count() == 0);
-        let mut legs: Vec<f64> = cases
-            .iter()
-            .flat_map(|case| &case.legs)
-            .map(|(found, truth)| (found - truth).abs() / truth)
-            .collect();
-        legs.sort_by(f64::total_cmp);
-        assert!(control::at(&legs, 0.5).is_none_or(|error| error <= 0.15), "{legs:?}");
-        assert!(control::at(&legs, 0.9).is_none_or(|error| error <= 0.3), "{legs:?}");
+        let legs = control::errors(cases.iter().flat_map(|case| &case.legs));
+        let replies = control::errors(cases.iter().flat_map(|case| &case.replies));
+        for errors in [legs, replies] {
+            assert!(control::at(&errors, 0.5).is_none_or(|error| error <= 0.15), "{errors:?}");
+            assert!(control::at(&errors, 0.9).is_none_or(|error| error <= 0.3), "{errors:?}");
+        }
         let named = |case: &&control::Case| case.named && case.scenario.starts_with('N');
         assert_eq!(cases.iter().filter(named).count(), 0, "a call has no controller");
     }

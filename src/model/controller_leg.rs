@@ -18,16 +18,22 @@ pub struct ControllerLeg {
     pub hidden_ns: Option<u64>,
     /// Round trips that it comes from.
     pub samples: u32,
-    /// How it was measured: `stun`, `handshake`.
+    /// How it was measured: `stun`, `replies`, `handshake`.
     pub method: &'static str,
 }
+
+/// So much later than the transport's own round trip a reply has to come, at least.
+const REPLY_BEHIND_NS: u64 = 10_000_000;
 
 impl Record {
     /// The leg to who is at, or behind, one of its ends.
     pub fn controller_leg(&self, remote: Peer) -> Option<ControllerLeg> {
-        self.through_relay(remote)
-            .or_else(|| self.by_checks(remote))
-            .or_else(|| self.by_handshake(remote))
+        let others = || {
+            // Who answers can be late, never early.
+            let both = self.by_replies(remote).into_iter().chain(self.by_handshake(remote));
+            both.min_by_key(|leg| leg.whole_ns)
+        };
+        self.through_relay(remote).or_else(|| self.by_checks(remote)).or_else(others)
     }
 
     fn checks(&self) -> Option<&Checks> {
@@ -63,6 +69,22 @@ impl Record {
             hidden_ns: None,
             samples: whole.samples,
             method: "stun",
+        })
+    }
+
+    /// What only the program at the other end can answer, less the way to the session's own address.
+    /// A relay may send something of its own as soon as it gets ours: what comes hardly later than
+    /// its acknowledgement tells nothing.
+    fn by_replies(&self, remote: Peer) -> Option<ControllerLeg> {
+        let reply = self.interaction.as_deref()?.reply?;
+        let leg = if remote == Peer::Initiator { &self.near } else { &self.far };
+        let (whole_ns, transport) = (u64::from(reply.us) * 1_000, leg.transport_ns()?);
+        let hidden = whole_ns.saturating_sub(transport);
+        (hidden >= REPLY_BEHIND_NS.max(transport / 2)).then_some(ControllerLeg {
+            whole_ns,
+            hidden_ns: Some(hidden),
+            samples: reply.samples,
+            method: "replies",
         })
     }
 

@@ -93,6 +93,17 @@ pub struct Echo {
     pub together: u32,
 }
 
+/// How long after messages of our side those of the other end come that answer them.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Reply {
+    /// The lag that prevails, in microseconds.
+    pub us: u32,
+    /// Messages of the size that shows it, lately.
+    pub samples: u32,
+    /// The share of them that came so long after one of ours.
+    pub share: f64,
+}
+
 /// Sums, and what they look like.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Interaction {
@@ -102,6 +113,8 @@ pub struct Interaction {
     pub checks: Checks,
     /// Echoes of the initiator's keystrokes.
     pub echo: Option<Echo>,
+    /// Replies of the end that is not ours.
+    pub reply: Option<Reply>,
     /// The class.
     pub class: Class,
     /// 0 to 1; 0 for [`Class::Unknown`].

@@ -44,7 +44,7 @@ pub(crate) fn finish<X>(
     let record = record(session, trips, end);
     let mut finished = Finished { record, extra, fired: None, timed: end.timed, tie };
     if let Some(lasting) = &mut lasting {
-        lasting.tell(&mut finished.record);
+        lasting.tell(lasting.reply(), &mut finished.record);
     }
     finished.fired = lasting.and_then(|lasting| lasting.fired);
     finished

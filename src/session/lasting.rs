@@ -10,26 +10,28 @@ mod checks;
 mod echo;
 mod interaction;
 pub(crate) mod messages;
+mod pool;
+mod replies;
+
+pub(crate) use pool::Pool;
 
 use crate::bounded::Slab;
 use crate::model::fired::FiredRules;
-use crate::model::interaction::Interaction;
+use crate::model::interaction::{Interaction, Reply};
 use crate::model::{Addr, Nanos, Peer, Record, TcpFlags, Transport};
 use crate::session::lasting::activity::ActivityObserver;
 use crate::session::lasting::bulk::Bulk;
 use crate::session::lasting::checks::ChecksObserver;
 use crate::session::lasting::echo::EchoObserver;
 use crate::session::lasting::interaction::InteractionObserver;
-use crate::session::lasting::messages::{MessageObserver, Sighting};
+use crate::session::lasting::messages::{INPUT_MAX, MessageObserver, Sighting};
+use crate::session::lasting::replies::Replies;
 use crate::session::state::{Bits, Session};
 use crate::session::{Arrival, Listener};
 use crate::wire::multiplexed::Content;
 
 /// Seconds of the run's clock after which a session is long.
 pub(crate) const LASTS: u32 = 10;
-
-/// The blocks of a shard.
-pub(crate) type Pool = Slab<Lasting>;
 
 /// A packet of a long session with payload that was not seen before.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +65,21 @@ pub(crate) trait PacketObserver {
     fn turn(&mut self);
 }
 
+/// Where the replies of the other end are measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Measured {
+    /// Nowhere yet.
+    Not,
+    /// In this block of the pool.
+    In(u32),
+    /// Another session has the block now: this is what it said.
+    Until(Option<Reply>),
+}
+
+/// Small messages of the other end after which its replies may be measured; tried again at each
+/// power of two.
+const REPLIES_FROM: u32 = 16;
+
 /// A long session.
 #[derive(Debug)]
 pub(crate) struct Lasting {
@@ -80,6 +97,7 @@ pub(crate) struct Lasting {
     pub(crate) messages: MessageObserver,
     pub(crate) checks: ChecksObserver,
     pub(crate) echo: EchoObserver,
+    pub(crate) replies: Measured,
 }
 
 impl Lasting {
@@ -95,6 +113,7 @@ impl Lasting {
             messages: MessageObserver::NONE,
             checks: ChecksObserver::NONE,
             echo: EchoObserver::NONE,
+            replies: Measured::Not,
         }
     }
 
@@ -109,6 +128,32 @@ impl Lasting {
         self.echo.see(passed, &content);
         self.bulk.follow(passed, self.interaction.longest(passed.from), clock);
         self.messages.see(passed, &content, clock)
+    }
+
+    /// Shows a packet to the block in which replies are measured.
+    fn measure(&self, passed: &Passed<'_>, all: &mut Slab<Replies>) {
+        let (Measured::In(block), Some(time)) = (self.replies, passed.time) else { return };
+        let (Some(replies), Some(remote)) = (all.get_mut(block), self.messages.remote()) else {
+            return;
+        };
+        if passed.from == remote {
+            if passed.payload <= INPUT_MAX {
+                replies.came(time, passed.payload as u16);
+            }
+        } else if InteractionObserver::ends(passed, self.interaction.longest(passed.from)) {
+            replies.sent(time);
+        }
+    }
+
+    /// Whether its replies should be measured from now on: the other end sends small messages, and
+    /// less than ours.
+    fn wants_replies(&self, passed: &Passed<'_>) -> bool {
+        let (Measured::Not, Some(remote)) = (self.replies, self.messages.remote()) else {
+            return false;
+        };
+        passed.from == remote
+            && passed.payload <= INPUT_MAX
+            && self.interaction.is_shown_to(remote, REPLIES_FROM)
     }
 
     /// Gives the observers what was added up.
@@ -132,15 +177,23 @@ impl Lasting {
         self.echo.turn();
     }
 
-    /// Adds what the observers saw.
-    pub(crate) fn tell(&mut self, record: &mut Record) {
+    /// Adds what the observers saw, and the replies.
+    pub(crate) fn tell(&mut self, reply: Option<Reply>, record: &mut Record) {
         self.settle();
         record.activity = self.activity.result();
         let (checks, echo) = (self.checks.result(), self.echo.result());
         record.interaction = self
             .interaction
             .result()
-            .map(|sums| Box::new(Interaction { checks, echo, ..Interaction::new(sums) }));
+            .map(|sums| Box::new(Interaction { checks, echo, reply, ..Interaction::new(sums) }));
+    }
+
+    /// What its replies said until they were given up, or it was removed.
+    pub(crate) const fn reply(&self) -> Option<Reply> {
+        match self.replies {
+            Measured::Until(reply) => reply,
+            _ => None,
+        }
     }
 
     /// Bytes held beside its block.
@@ -176,7 +229,7 @@ impl<X> Session<X> {
         }
         let Some(lasting) = pool.get_mut(self.since) else { return };
         if !lasting.bulk.add(from, packet, arrival.start()) {
-            self.show_apart(from, arrival, lasting, listener);
+            self.show_apart(from, arrival, pool, listener);
         }
     }
 
@@ -185,10 +238,11 @@ impl<X> Session<X> {
         &self,
         from: Peer,
         arrival: Arrival<'_>,
-        lasting: &mut Lasting,
+        pool: &mut Pool,
         listener: &mut impl Listener<X>,
     ) {
         let packet = arrival.packet;
+        let Some((lasting, replies)) = pool.with_replies(self.since) else { return };
         let passed = Passed {
             from,
             time: self.can_time(packet).then_some(packet.time),
@@ -202,6 +256,10 @@ impl<X> Session<X> {
             let ends = (self.ends(), self.is_confirmed());
             let beats = lasting.messages.beats(seen, ends, (packet.clock, &passed));
             beats.for_each(|beat| listener.beat(beat));
+        }
+        lasting.measure(&passed, replies);
+        if lasting.wants_replies(&passed) {
+            pool.begin_replies(self.since);
         }
     }
 

@@ -17,7 +17,7 @@ use crate::model::{Counter, Nanos, Packet, PacketFlags, TcpFlags, Transport};
 use crate::session::close::{self, End, Ending};
 use crate::session::fragments::Fragments;
 use crate::session::handshake::SynVerdict;
-use crate::session::lasting::Lasting;
+use crate::session::lasting::{Lasting, Pool};
 use crate::session::shard::updates::Updates;
 use crate::session::state::{Bits, Session, Shared};
 use crate::session::waiting::Holdings;
@@ -31,8 +31,8 @@ struct Entry {
 }
 
 /// Bytes of a slot in the table, at least: a session, two entries of an index that is half full,
-/// four timers and two more, a quarter of a block of round trips, and an eighth of a block for long
-/// sessions; each list may have twice its content allocated.
+/// four timers and two more, a quarter of a block of round trips, an eighth of a block for long
+/// sessions and a 128th of one for replies; each list may have twice its content allocated.
 const PLACE_BYTES: usize = 480;
 
 /// Average timers per session in the wheel before stale ones are removed, and a number that is
@@ -97,7 +97,7 @@ impl<X: Weighed> Shard<X> {
                 fragments: Fragments::new(room.fragments),
                 trips: Slab::new(timed(cap)),
                 timed: true,
-                lasting: Slab::new(lasting(cap)),
+                lasting: Pool::new(lasting(cap)),
                 holdings: Holdings::new(room.waiting, room.kept),
             },
             timeouts,

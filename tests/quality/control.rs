@@ -26,6 +26,9 @@ pub struct Case {
     pub sides: Vec<bool>,
     /// Round trip behind the relay: found and true, in milliseconds.
     pub legs: Vec<(f64, f64)>,
+    /// Round trip to who is at the other end of a session of remote control, by its replies: found
+    /// and true.
+    pub replies: Vec<(f64, f64)>,
     /// A controller's address or leg was found.
     pub named: bool,
 }
@@ -66,8 +69,14 @@ fn case(folder: &Path, truth: &Value) -> Case {
                 && ["10.", "192.168.", "172."].iter().any(|p| ip.starts_with(p)))
     };
     let (mut controlled, mut sides, mut legs, mut named) = (false, Vec::new(), Vec::new(), false);
+    let mut replies = Vec::new();
     for record in &records {
         let seen = record.interaction.as_deref().unwrap();
+        if let (Some(reply), Some(ms)) = (seen.reply, truth["total_rtt_ms"].as_f64())
+            && role(truth, record) == "rmm"
+        {
+            replies.push((f64::from(reply.us) / 1e3, ms));
+        }
         let ours = seen.controlled.map(|side| is_ours(&record.party(side).ip.to_string()));
         let acts = matches!(seen.class, Class::RemoteControl | Class::Typing);
         controlled |= acts && ours == Some(true);
@@ -82,7 +91,7 @@ fn case(folder: &Path, truth: &Value) -> Case {
         }
     }
     let (scenario, software) = (text("scenario"), text("software"));
-    Case { id: text("id"), scenario, software, controlled, sides, legs, named }
+    Case { id: text("id"), scenario, software, controlled, sides, legs, replies, named }
 }
 
 /// What the truth says a session is.
@@ -112,18 +121,28 @@ pub fn show(name: &str, cases: &[Case]) -> BTreeMap<String, (usize, usize)> {
     let sides: Vec<bool> = cases.iter().flat_map(|case| case.sides.clone()).collect();
     let right = sides.iter().filter(|right| **right).count();
     println!("{name} work sessions whose controlled side is right: {right} of {}", sides.len());
-    let legs = cases.iter().flat_map(|case| &case.legs);
+    show_errors(&format!("{name} legs behind relays"), cases.iter().flat_map(|case| &case.legs));
+    for case in cases.iter().filter(|case| !case.replies.is_empty()) {
+        println!("  {} {} replies {:?}", case.id, case.software, case.replies);
+    }
+    let replies = cases.iter().flat_map(|case| &case.replies);
+    show_errors(&format!("{name} legs by replies"), replies);
+    rows
+}
+
+fn show_errors<'c>(name: &str, legs: impl Iterator<Item = &'c (f64, f64)>) {
+    let errors = errors(legs);
+    if let (Some(p50), Some(p90)) = (at(&errors, 0.5), at(&errors, 0.9)) {
+        let (n, p50, p90) = (errors.len(), 100.0 * p50, 100.0 * p90);
+        println!("{name}: {n}, off by {p50:.1} % (p50), {p90:.1} % (p90)");
+    }
+}
+
+/// How far what was found is off, as shares of the truth, sorted.
+pub fn errors<'c>(legs: impl Iterator<Item = &'c (f64, f64)>) -> Vec<f64> {
     let mut errors: Vec<f64> = legs.map(|(found, truth)| (found - truth).abs() / truth).collect();
     errors.sort_by(f64::total_cmp);
-    if let (Some(p50), Some(p90)) = (at(&errors, 0.5), at(&errors, 0.9)) {
-        let n = errors.len();
-        println!(
-            "{name} legs behind relays: {n}, off by {:.1} % (p50), {:.1} % (p90)",
-            100.0 * p50,
-            100.0 * p90
-        );
-    }
-    rows
+    errors
 }
 
 /// A quantile of sorted values.

@@ -63,7 +63,11 @@ pub fn table(folder: &Path) -> Vec<String> {
             row.traits.control.is_some_and(|control| control.confidence >= crate::FLAGGED)
         });
         let synthetic = outcome.endpoints.iter().any(|row| row.traits.synthetic.is_some());
-        legs.extend(leg(outcome.endpoints.iter(), &truth).filter(|_| group == Group::Typed));
+        let leg = leg(outcome.endpoints.iter(), &truth).filter(|_| group == Group::Typed);
+        if let Some((None, ms)) = leg {
+            println!("  {} {}: way of {ms} ms unknown", text("id"), text("software"));
+        }
+        legs.extend(leg);
         let count = counts.entry((number % 2 == 0, group)).or_default();
         count[0] += 1;
         count[1] += usize::from(driven);

@@ -249,6 +249,22 @@ impl InteractionObserver {
         })
     }
 
+    /// Whether a segment ends a message over TCP.
+    #[inline]
+    pub(super) const fn ends(passed: &Passed<'_>, longest: u16) -> bool {
+        passed.flags.has(TcpFlags::PSH) || passed.payload < longest as u32
+    }
+
+    /// Whether a side has sent a power of two of messages, `least` or more, and less than the
+    /// other one.
+    pub(super) const fn is_shown_to(&self, side: Peer, least: u32) -> bool {
+        let (own, other) = match side {
+            Peer::Initiator => (&self.initiator, &self.responder),
+            Peer::Responder => (&self.responder, &self.initiator),
+        };
+        own.inputs >= least && own.inputs.is_power_of_two() && own.bytes <= other.bytes
+    }
+
     /// The longest segment of a side.
     pub(super) const fn longest(&self, side: Peer) -> u16 {
         match side {
@@ -304,7 +320,7 @@ impl PacketObserver for InteractionObserver {
             let segment = u16::try_from(length).unwrap_or(u16::MAX);
             side.longest = side.longest.max(segment);
             side.pending = side.pending.saturating_add(length);
-            if !passed.flags.has(TcpFlags::PSH) && segment >= side.longest {
+            if !InteractionObserver::ends(passed, side.longest) {
                 return;
             }
             size = std::mem::take(&mut side.pending);

@@ -71,6 +71,15 @@ impl MessageObserver {
         MessageObserver { home, ordered, ..MessageObserver::NONE }
     }
 
+    /// The other end, over TCP, where exactly one of them is a home host.
+    pub(super) const fn remote(&self) -> Option<Peer> {
+        match self.home {
+            [true, false] if self.ordered => Some(Peer::Responder),
+            [false, true] if self.ordered => Some(Peer::Initiator),
+            _ => None,
+        }
+    }
+
     /// Takes a packet in a second of the run's clock.
     pub(crate) fn see(
         &mut self,

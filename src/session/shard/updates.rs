@@ -165,6 +165,7 @@ impl<X: Weighed> Shard<X> {
             return;
         }
         let Some(session) = self.sessions.get_mut(id) else { return };
+        let reply = self.shared.lasting.reply(session.since);
         let Some(lasting) = self.shared.lasting.get_mut(session.since) else { return };
         // From here on others know its identity.
         session.bits.set(Bits::UPDATED | Bits::ROLES_SETTLED);
@@ -173,7 +174,7 @@ impl<X: Weighed> Shard<X> {
         let trips = self.shared.trips.get(session.trips);
         let kept = lasting.kept();
         let mut record = close::record(session, trips, end);
-        lasting.tell(&mut record);
+        lasting.tell(reply, &mut record);
         record.update = Some(lasting.updates);
         let (extra, tie) = (session.extra.as_deref(), session.key.order());
         listener.update(Update { record, extra, fired: &mut lasting.fired, tie });

@@ -3,7 +3,7 @@
 //! Owns: name, type, unit, accessor and meaning of each. In: a record. Out: its values.
 //! Never: a field that sessions.ndjson does not have.
 
-use crate::model::interaction::{Class, Echo, Interaction, SideSums};
+use crate::model::interaction::{Class, Echo, Interaction, Reply, SideSums};
 use crate::model::record::Activity;
 use crate::model::schema::session::field;
 use crate::model::schema::table::table;
@@ -28,6 +28,10 @@ fn control(record: &Record, get: impl FnOnce(&SideSums) -> u32) -> Value<'_> {
 
 fn echo<'a>(record: &'a Record, get: impl FnOnce(&'a Echo) -> Value<'a>) -> Value<'a> {
     interaction(record, |seen| seen.echo.as_ref().map_or(Value::Absent, get))
+}
+
+fn reply(record: &Record, get: impl FnOnce(&Reply) -> Value<'static>) -> Value<'_> {
+    interaction(record, |seen| seen.reply.as_ref().map_or(Value::Absent, get))
 }
 
 /// The median echo, and the lowest acknowledgement of the same side.
@@ -90,6 +94,18 @@ pub(super) Updates of Record [
     field(("longhaul.interaction.active_s", 3, Kind::Int, "s", Shown::Sometimes,
         |r| control(r, |side| side.active_s),
         "Seconds in which the controlling side sent messages.")),
+    field(("longhaul.interaction.reply_us", 3, Kind::Float, "us", Shown::Sometimes,
+        |r| reply(r, |reply| Value::Micros(u64::from(reply.us) * 1_000)),
+        "Over TCP, between a home host and one elsewhere: how long after our messages those of \
+         the other end come that answer them, where one lag prevails. A program answers, whatever \
+         relay acknowledges our segments: so it is a round trip to it, at most. Within 8 % or 2 \
+         ms.")),
+    field(("longhaul.interaction.reply_samples", 3, Kind::Int, "", Shown::Sometimes,
+        |r| reply(r, |reply| Value::Int(reply.samples.into())),
+        "Messages of one size that it rests on, 255 at most.")),
+    field(("longhaul.interaction.reply_share", 3, Kind::Float, "", Shown::Sometimes,
+        |r| reply(r, |reply| Value::Float(reply.share)),
+        "The share of them that came so long after one of ours.")),
     field(("longhaul.echo.median_us", 3, Kind::Float, "us", Shown::Sometimes,
         |r| echo(r, |echo| Value::Micros(echo.median_ns)),
         "Over TCP: median time from a keystroke of the initiator, after a quarter of a second of \
