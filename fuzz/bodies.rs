@@ -74,6 +74,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("nbns", identity::nbns),
     ("radius", identity::radius),
     ("eap", identity::eap),
+    ("arp", identity::arp),
     ("kerberos", identity::kerberos),
     ("ntlm", identity::ntlm),
     ("overheard", identity::overheard),

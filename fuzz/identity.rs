@@ -51,6 +51,13 @@ pub fn eap(data: &[u8]) {
     }
 }
 
+/// ARP.
+pub fn arp(data: &[u8]) {
+    if let Ok(packet) = wire::arp::ArpPacket::parse(data) {
+        assert!(data.len() >= 18 && data.get(8..14) == Some(&packet.sender));
+    }
+}
+
 /// Kerberos, as a datagram and in a stream.
 pub fn kerberos(data: &[u8]) {
     use wire::kerberos::KerberosMessage;

@@ -87,6 +87,15 @@ fn eapol(wire: &mut Wire, at: u64, (from, to): ([u8; 6], [u8; 6]), code: u8, ide
     wire.frames.push((at, frame));
 }
 
+/// An ARP request (RFC 826): the frame's source, the sender it gives, both its addresses.
+fn arp(wire: &mut Wire, at: u64, from: [u8; 6], (sender, address): ([u8; 6], [u8; 4])) {
+    let head = [0, 1, 8, 0, 6, 4, 0, 1];
+    let body = [&head[..], &sender, &address, &[0; 6], &[10, 0, 0, 99]].concat();
+    let mut frame = [&EVERYBODY[..], &from, &[8, 6], &body].concat();
+    frame.resize(60, 0);
+    wire.frames.push((at, frame));
+}
+
 /// A DHCP message (RFC 2131 section 2): op, type, the client's MAC, the address it gets.
 fn dhcp(op: u8, kind: u8, mac: [u8; 6], yours: [u8; 4], options: &[u8]) -> Vec<u8> {
     let mut out = vec![op, 1, 6, 0, 1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -283,6 +292,31 @@ fn an_address_that_changes_hands_never_mixes_two_devices() {
     assert_eq!(bob["subject"]["id"], "office", "no line of his own: the network's");
     assert_eq!(of(&sessions, 41_004)["longhaul"]["device"]["name"], "bob-laptop");
     assert!(of(&sessions, 41_003)["longhaul"]["device"].is_null());
+}
+
+#[test]
+fn hardware_addresses_of_others_in_arp_probes_are_the_devices() {
+    let mut wire = Wire::default();
+    let (far, router) = ([198, 51, 100, 7], [2, 0, 0, 0, 0, 9]);
+    for n in 0..4 {
+        arp(&mut wire, 1, ANN, ([2, 2, 2, 2, 2, n], [0; 4]));
+        arp(&mut wire, 1, BOB, (BOB, [0; 4]));
+        arp(&mut wire, 1, router, ([2, 2, 2, 2, 2, n % 3], [0; 4]));
+    }
+    // A device says that it uses an address, a router that it uses its own.
+    arp(&mut wire, 2, ANN, (ANN, [10, 0, 0, 50]));
+    arp(&mut wire, 2, router, (router, [10, 0, 0, 1]));
+    wire.session(3, (ANN, [10, 0, 0, 50], 41_000), far);
+    wire.session(3, (BOB, [10, 0, 0, 51], 41_001), far);
+    wire.session(3, (router, [10, 0, 7, 7], 41_002), far);
+    leased(&mut wire, 10, (ANN, "ann"), [10, 0, 0, 60], 3_600);
+    wire.session(20, (router, [10, 0, 0, 60], 41_003), far);
+    let sessions = read("arp", &wire, "");
+    let senders = |port| of(&sessions, port)["longhaul"]["device"]["arp_senders"].as_u64();
+    assert_eq!(senders(41_000), Some(4));
+    assert_eq!(senders(41_001), None, "probes for itself");
+    assert_eq!(senders(41_002), None, "behind the router that sent them");
+    assert_eq!(senders(41_003), Some(4), "by its lease, whatever router is between");
 }
 
 #[test]

@@ -53,6 +53,7 @@ embedded! {
     "remote_control/d40_dual_role_address.yml"
     "remote_control/d41_first_seen_on_site.yml"
     "remote_control/d44_screen_shape_over_days.yml"
+    "remote_control/d45_arp_covert_channel.yml"
 }
 
 include!(concat!(env!("OUT_DIR"), "/cases.rs"));

@@ -193,6 +193,7 @@ fn context() -> Context {
             known_by: vec!["dhcp", "kerberos"],
         })),
         responder_name: Some("relay.example.net".into()),
+        arp_senders: 0,
         contradicted_name: Some("www.example.net".into()),
     }
 }

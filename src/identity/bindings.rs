@@ -9,15 +9,18 @@ use std::sync::Arc;
 
 use foldhash::quality::RandomState;
 
+use crate::identity::arp_senders::ArpSenders;
 use crate::identity::authentications::Logins;
-use crate::identity::classify::{DNS, is_smb};
+use crate::identity::classify::{ARP, DNS, is_smb};
 use crate::identity::dot1x::PortAuthentications;
 use crate::identity::lease_requests::{Granted, LeaseRequests};
+use crate::identity::leases::SENDERS_PART;
 use crate::identity::open::PendingQuestions;
 use crate::identity::packet::IdentityPacket;
 use crate::identity::text;
 use crate::model::addr::parse_mac;
 use crate::model::{Addr, Binding, HolderFacts, Nanos, Packet, Place, Statement, Transport, Trust};
+use crate::wire::arp::ArpPacket;
 use crate::wire::dns_data::rtype;
 use crate::wire::{dhcp, dhcp6, dns, kerberos, nbns, radius};
 
@@ -52,6 +55,7 @@ pub struct Listener {
     reports: PendingQuestions<QuestionKey, Vec<Binding>>,
     logins: Logins,
     port_authentications: PortAuthentications,
+    arp_senders: ArpSenders,
     /// Answers rejected because no question for them was seen.
     unsolicited: u64,
     /// Computes the fingerprints.
@@ -71,6 +75,7 @@ impl Listener {
             reports: PendingQuestions::new(room, ANSWER_MAX),
             logins: Logins::new(),
             port_authentications: PortAuthentications::new(cap),
+            arp_senders: ArpSenders::new(cap / SENDERS_PART),
             unsolicited: 0,
             hash_state: RandomState::default(),
             bindings: Vec::new(),
@@ -87,7 +92,7 @@ impl Listener {
     ) -> &[Binding] {
         self.bindings.clear();
         if packet.key.version == 0 {
-            self.read_eapol(packet, frame);
+            self.read_link_message(packet, frame);
         } else {
             let transport = packet.key.transport;
             let packet = IdentityPacket::of(packet, frame, is_home);
@@ -109,6 +114,7 @@ impl Listener {
             + self.reports.take_evicted()
             + self.logins.take_evicted()
             + self.port_authentications.take_evicted()
+            + self.arp_senders.take_evicted()
     }
 
     /// Answers rejected because no question for them was seen, since the last call.
@@ -136,11 +142,22 @@ impl Listener {
         self.bindings.push(Binding { at, what, doubtful: false });
     }
 
-    /// Reads an EAPOL frame: port-based authentication.
-    fn read_eapol(&mut self, packet: &Packet, frame: &[u8]) {
+    /// Reads a frame of EAPOL, for port-based authentication, or of ARP.
+    fn read_link_message(&mut self, packet: &Packet, frame: &[u8]) {
         let mac = |at: usize| frame.get(at..at + 6).and_then(|mac| mac.try_into().ok());
         let (Some(to), Some(from)) = (mac(0), mac(6)) else { return };
+        let before = usize::from(packet.l4_at).checked_sub(2);
+        if before.and_then(|at| frame.get(at..at + 2)) == Some(&ARP) {
+            return self.arp((from, packet.key.point), packet.payload(frame), packet.time);
+        }
         self.port_authentications.observe((from, to), packet.payload(frame), packet.time);
+    }
+
+    fn arp(&mut self, device: ([u8; 6], u16), body: &[u8], at: Nanos) {
+        let Ok(packet) = ArpPacket::parse(body) else { return };
+        if let Some((own, count)) = self.arp_senders.observe(device, &packet) {
+            self.add(at, Statement::ArpSenders { mac: device.0, own, count });
+        }
     }
 
     /// An address was leased to a device: adds the name that authenticated with the device.

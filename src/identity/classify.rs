@@ -28,15 +28,18 @@ pub fn has_identity_data(packet: &Packet, frame: &[u8]) -> bool {
     may && packet.payload_len > 0 && packet.key.scope == 0 && packet.flags.0 & barred == 0
 }
 
-/// The offset of the EAPOL packet in a frame without IP (IEEE 802.1X, EtherType 0x888e), behind at
-/// most one tag.
-pub fn eapol_offset(frame: &Frame<'_>) -> Option<u16> {
-    const EAPOL: [u8; 2] = [0x88, 0x8e];
+/// EtherType of EAPOL (IEEE 802.1X) and of ARP (RFC 826).
+const EAPOL: [u8; 2] = [0x88, 0x8e];
+pub(super) const ARP: [u8; 2] = [8, 6];
+
+/// The offset of a message of EAPOL or ARP in a frame without IP, behind at most one tag.
+pub fn link_message_offset(frame: &Frame<'_>) -> Option<u16> {
     let ether_type = |at| frame.bytes.get(at..at + 2);
+    let is_it = |kind: &[u8]| kind == EAPOL || kind == ARP;
     match ether_type(12) {
         _ if frame.link != LinkType::ETHERNET => None,
-        Some(kind) if kind == EAPOL => Some(14),
-        Some([0x81, 0]) if ether_type(16) == Some(&EAPOL) => Some(18),
+        Some(kind) if is_it(kind) => Some(14),
+        Some([0x81, 0]) if ether_type(16).is_some_and(is_it) => Some(18),
         _ => None,
     }
 }

@@ -114,17 +114,27 @@ impl Span {
 pub struct Holders {
     spans: Aging<Place, Vec<Span>>,
     names: Aging<[u8; 6], Called>,
+    /// Devices that give others' hardware addresses in ARP probes: the address they use, and how
+    /// many they gave.
+    senders: Aging<[u8; 6], (Option<Place>, u8)>,
 }
+
+/// Few devices do that: one for so many addresses.
+pub(super) const SENDERS_PART: usize = 64;
 
 impl Holders {
     /// A table with room for `cap` addresses, and as many devices.
     pub fn new(cap: usize) -> Holders {
-        Holders { spans: Aging::new(cap, span_bytes), names: Aging::new(cap, Called::bytes) }
+        Holders {
+            spans: Aging::new(cap, span_bytes),
+            names: Aging::new(cap, Called::bytes),
+            senders: Aging::new(cap / SENDERS_PART, |_| size_of::<(Option<Place>, u8)>()),
+        }
     }
 
     /// Bytes replaced since the last call while a snapshot may have had them.
     pub fn take_replaced(&mut self) -> usize {
-        self.spans.take_replaced() + self.names.take_replaced()
+        self.spans.take_replaced() + self.names.take_replaced() + self.senders.take_replaced()
     }
 
     /// A device announces its name, whatever its address. Returns the number of evictions.
@@ -132,6 +142,24 @@ impl Holders {
         let by_none = NameSources::default();
         let fresh = || Called { name: Arc::clone(name), by: by_none, next: None };
         self.names.update(mac, fresh, |called| called.take(name, by)).1
+    }
+
+    /// A device gave others' hardware addresses in ARP probes. Returns the number of evictions.
+    pub fn set_senders(&mut self, mac: [u8; 6], said: (Option<Place>, u8)) -> usize {
+        self.senders.update(mac, || said, |known| *known = said).1
+    }
+
+    /// How many it gave, if it is the device behind an address.
+    pub fn arp_senders(&self, place: Place, held: Option<[u8; 6]>, mac: Option<[u8; 6]>) -> u8 {
+        if self.senders.is_empty() {
+            return 0;
+        }
+        let of = |mac: Option<[u8; 6]>| self.senders.get(&mac?);
+        match (of(held), of(mac)) {
+            (Some((_, count)), _) => *count,
+            (None, Some((own, count))) if *own == Some(place) => *count,
+            _ => 0,
+        }
     }
 
     /// A server assigns an address to a device: any other holder loses it.

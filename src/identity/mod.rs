@@ -12,6 +12,7 @@
 //! A snapshot shares unchanged parts with the previous one, so neither memory nor work grows with
 //! the workers, and it is read without a lock.
 
+mod arp_senders;
 mod authentications;
 mod bindings;
 mod classify;
@@ -27,7 +28,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
 pub use crate::identity::bindings::Listener;
-pub use crate::identity::classify::{eapol_offset, has_identity_data};
+pub use crate::identity::classify::{has_identity_data, link_message_offset};
 use crate::identity::leases::Holders;
 use crate::identity::passive_dns::Names;
 use crate::model::record::{Holder, NameSources};
@@ -182,6 +183,7 @@ impl Identity {
                 let by = NameSources::of(by);
                 holders.set_host(*mac, host, if *twice { by.twice() } else { by })
             }
+            Statement::ArpSenders { mac, own, count } => holders.set_senders(*mac, (*own, *count)),
             Statement::Leased(place, facts) => holders.lease(*place, facts, *at),
             Statement::Holds(place, facts) => holders.observe(*place, facts, *at),
             Statement::Released(place, by) => {
@@ -211,5 +213,17 @@ impl Identity {
     /// ended. `mac` is the link-layer address that the session's frames came from.
     pub fn holder_of(&self, place: Place, mac: Option<[u8; 6]>, when: When) -> Option<Arc<Holder>> {
         self.tables(when).holders.of(place, mac, when.start, when.end)
+    }
+
+    /// How many other devices' hardware addresses a device gave as its own in ARP probes. `held` is
+    /// the device that held the address of a session, `mac` where the session's frames came from:
+    /// that may be a router, unless the device uses that address itself.
+    pub fn arp_senders(
+        &self,
+        place: Place,
+        (held, mac): (Option<[u8; 6]>, Option<[u8; 6]>),
+        when: When,
+    ) -> u8 {
+        self.tables(when).holders.arp_senders(place, held, mac)
     }
 }

@@ -62,6 +62,15 @@ pub enum Statement {
         /// It gave the name in two messages.
         twice: bool,
     },
+    /// A device gave other devices' hardware addresses as its own in ARP probes.
+    ArpSenders {
+        /// The device.
+        mac: [u8; 6],
+        /// The address that it uses, if it said so.
+        own: Option<Place>,
+        /// How many different ones.
+        count: u8,
+    },
     /// A server assigns an address to a device: any other holder loses it.
     Leased(Place, HolderFacts),
     /// The holder of an address says something about itself.

@@ -356,6 +356,9 @@ pub struct Context {
     pub responder_subject: Option<NamedSubject>,
     /// The holder of the initiator's address when the session started.
     pub holder: Option<Arc<Holder>>,
+    /// How many other devices' hardware addresses the device behind the initiator's address gave as
+    /// its own in ARP probes.
+    pub arp_senders: u8,
     /// The name that the initiator looked up to get the responder's address, unless the session
     /// contradicts it.
     pub responder_name: Option<Arc<str>>,

@@ -15,7 +15,7 @@ use crate::config::{Following, Plan, PointBy};
 use crate::decode::{Decoded, Decoder, Reject, Subframes, TunnelSet};
 use crate::dispatch::{Duplicates, FrameContext, WorkerGone};
 use crate::emit::Origin;
-use crate::identity::{eapol_offset, has_identity_data};
+use crate::identity::{has_identity_data, link_message_offset};
 use crate::model::{CopyReport, Counter, Counters, Error, Frame, Nanos, Packet, Stamp, Trust};
 use crate::pipeline::clock::{Clock, Watch};
 use crate::pipeline::decap_config::tunnels_of;
@@ -326,9 +326,10 @@ impl Intake {
                 if reject == Reject::FragmentEarly {
                     return self.take_joined(point, (taken, dispatcher));
                 }
-                if let Some(at) = eapol_offset(&frame) {
+                if let Some(at) = link_message_offset(&frame) {
                     let mut packet = Packet::of_link(&frame, at);
                     packet.stamp = Stamp::new(taken.meta.trust, taken.meta.grain);
+                    packet.key.point = point;
                     self.read_identity(&packet, frame.bytes);
                 }
                 Ok(())

@@ -290,7 +290,11 @@ impl<'t> RecordWorker<'t> {
         let (from, to) = (record.initiator.ip, record.responder.ip);
         let point = record.point;
         let when = When { start: record.start, end: record.end, doubtful: record.doubtful };
-        record.context.holder = self.identity.holder_of((point, from), record.initiator.mac, when);
+        let mac = record.initiator.mac;
+        let holder = self.identity.holder_of((point, from), mac, when);
+        let held = holder.as_ref().and_then(|holder| holder.mac);
+        record.context.arp_senders = self.identity.arp_senders((point, from), (held, mac), when);
+        record.context.holder = holder;
         // A client may know only the IPv4 address and add the NAT64 prefix itself (RFC 6877).
         let behind = self.enricher.data().nat64.inside(to).map(Addr::from);
         let own = record.facts.responder_name();

@@ -4,6 +4,7 @@
 //! Never: state, allocation in a view, a clock, or indexing: bytes are read through [`Reader`].
 
 pub mod app_signatures;
+pub mod arp;
 #[cfg(test)]
 mod cost_tests;
 pub mod der;

@@ -197,6 +197,7 @@ fn set_other(record: &mut Record, name: &str, value: &Json) -> Option<()> {
         "longhaul.subject.name" => context.subject_name = Some(value.as_str()?.into()),
         "longhaul.subject.role" => context.subject_role = Some(value.as_str()?.into()),
         "longhaul.subject.hired" => context.subject_hired = Some(value.as_str()?.into()),
+        "longhaul.device.arp_senders" => context.arp_senders = small(value)?,
         name if name.starts_with("longhaul.device.") => set_holder(context, name, value)?,
         "longhaul.application.reason" => {
             context.application_reason = Some(reason(value.as_str()?)?)

@@ -54,6 +54,13 @@ pub(super) Context of Record [
         |r| read::holder(r, |h| Value::flag(h.named_by.is_confirmed())),
         "No single message gave the device its name: two of these protocols did, or the device \
          gave it twice when it asked for leases that a server granted.")),
+    field(("longhaul.device.arp_senders", 3, Kind::Int, "", Shown::Sometimes,
+        |r| match r.context.arp_senders {
+            0 => Value::Absent,
+            n => Value::Int(n.into()),
+        },
+        "How many other devices' hardware addresses that device gave as the sender's in ARP \
+         requests with sender IP 0.0.0.0, where a probe has its own (RFC 5227); 8 at most.")),
     field(("longhaul.physics.km_max_fibre", 1, Kind::Float, "km", Shown::Sometimes,
         |r| read::physics(r, |p| Value::float_opt(Some(p.km_max_fibre))),
         "Farthest the remote end can be at 2/3 of the speed of light.")),
