@@ -39,8 +39,8 @@ impl ArpSenders {
         ArpSenders { devices, evicted: 0 }
     }
 
-    /// Takes a packet that a device sent at a capture point. Returns the address that it uses, if it
-    /// is known, and how many senders it gave, if one of the two is new.
+    /// Takes a packet that a device sent at a capture point. If that says something new: the
+    /// address that it uses, where known, and how many senders it gave.
     pub(super) fn observe(
         &mut self,
         (device, point): ([u8; 6], u16),

@@ -72,9 +72,9 @@ impl Record {
         })
     }
 
-    /// What only the program at the other end can answer, less the way to the session's own address.
-    /// A relay may send something of its own as soon as it gets ours: what comes hardly later than
-    /// its acknowledgement tells nothing.
+    /// What only the program at the other end can answer, less the way to the session's own
+    /// address. A relay may send something of its own as soon as it gets ours: what comes hardly
+    /// later than its acknowledgement tells nothing.
     fn by_replies(&self, remote: Peer) -> Option<ControllerLeg> {
         let reply = self.interaction.as_deref()?.reply?;
         let leg = if remote == Peer::Initiator { &self.near } else { &self.far };

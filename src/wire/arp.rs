@@ -1,7 +1,7 @@
 //! ARP for IPv4 on Ethernet (RFC 826).
 //!
-//! Owns: the packet's fields. In: what is behind EtherType 0x0806. Out: sender and operation. Never:
-//! looks at the target, or accepts other kinds of addresses.
+//! Owns: the packet's fields. In: what is behind EtherType 0x0806. Out: sender and operation.
+//! Never: looks at the target, or accepts other kinds of addresses.
 
 use std::net::Ipv4Addr;
 
