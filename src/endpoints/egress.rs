@@ -161,6 +161,13 @@ fn is_screen_call(record: &Record) -> bool {
     })
 }
 
+/// Messages of the initiator. One that lasts too short to be watched has a handshake and a request.
+pub(super) fn messages(record: &Record) -> u32 {
+    const SHORT: u32 = 3;
+    let short = if record.initiator.bytes > 0 { SHORT } else { 0 };
+    record.activity.map_or(short, |activity| activity.messages_up)
+}
+
 /// The protocol, if it is one of VPN clients.
 pub(super) fn tunnel(record: &Record) -> Option<Protocol> {
     use Protocol::{Esp, Ike, L2tp, Openvpn, Wireguard};

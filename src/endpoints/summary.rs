@@ -138,6 +138,8 @@ pub struct Incoming {
     pub subject: Option<(Arc<str>, Option<Arc<str>>)>,
     /// The date the subject was hired.
     pub hired: Option<Arc<str>>,
+    /// The subject's role.
+    pub role: Option<Arc<str>>,
     /// The place that the subject claims.
     pub claim: Option<ClaimedPlace>,
     /// The region of the initiator's address.
@@ -311,6 +313,7 @@ fn incoming(record: &Record) -> Incoming {
         trips: trips(&record.near),
         subject: subject(record),
         hired: record.context.subject_hired.clone(),
+        role: record.context.subject_role.clone(),
         claim: record.context.physics.as_ref().and_then(|physics| physics.claimed),
         region: record.context.physics.as_ref().and_then(|physics| physics.region),
         longest: record.responder.longest.map(|(bytes, print)| {
@@ -319,15 +322,8 @@ fn incoming(record: &Record) -> Incoming {
         }),
         path: sizes::path(record),
         tunnel: egress::tunnel(record).is_some(),
-        messages: messages(record),
+        messages: egress::messages(record),
     }
-}
-
-/// Messages of the initiator. One that lasts too short to be watched has a handshake and a request.
-fn messages(record: &Record) -> u32 {
-    const SHORT: u32 = 3;
-    let short = if record.initiator.bytes > 0 { SHORT } else { 0 };
-    record.activity.map_or(short, |activity| activity.messages_up)
 }
 
 /// Whether somebody may drive a home host by the session: it lasts, and the host sends at least

@@ -176,6 +176,8 @@ pub struct Networks {
     pub count: u32,
     /// Days from the hire to the first session from the latest of them.
     pub hired_days: Option<u32>,
+    /// Minutes from that session to the first with an IP-KVM or its maker's cloud behind it.
+    pub kvm_minutes: Option<u32>,
 }
 
 /// When one person works. Hours and days are in UTC.
@@ -246,6 +248,10 @@ pub struct NewDestination {
     pub km: Option<f64>,
     /// Other people who went there in 30 days.
     pub people: u32,
+    /// Other people of that person's group.
+    pub group: u32,
+    /// Those of them who went there.
+    pub group_people: u32,
     /// Days that the person was watched before.
     pub history_days: u32,
 }

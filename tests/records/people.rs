@@ -123,10 +123,12 @@ fn set_split(facts: &mut PeopleFacts, name: &str, value: &Json) -> Option<()> {
 }
 
 fn set_networks(facts: &mut PeopleFacts, name: &str, value: &Json) -> Option<()> {
-    let networks = facts.networks.get_or_insert(Networks { count: 0, hired_days: None });
+    let networks =
+        facts.networks.get_or_insert(Networks { count: 0, hired_days: None, kvm_minutes: None });
     match name {
         "count" => networks.count = small(value)?,
         "hired_days" => networks.hired_days = Some(small(value)?),
+        "kvm_minutes" => networks.kvm_minutes = Some(small(value)?),
         _ => return None,
     }
     Some(())
@@ -149,12 +151,21 @@ fn set_volume(facts: &mut PeopleFacts, name: &str, value: &Json) -> Option<()> {
 }
 
 fn set_destination(facts: &mut PeopleFacts, name: &str, value: &Json) -> Option<()> {
-    let none = NewDestination { minutes: 0, km: None, people: 0, history_days: 0 };
+    let none = NewDestination {
+        minutes: 0,
+        km: None,
+        people: 0,
+        group: 0,
+        group_people: 0,
+        history_days: 0,
+    };
     let found = facts.new_destination.get_or_insert(none);
     match name {
         "minutes" => found.minutes = small(value)?,
         "km" => found.km = Some(value.as_f64()?),
         "people" => found.people = small(value)?,
+        "group" => found.group = small(value)?,
+        "group_people" => found.group_people = small(value)?,
         "history_days" => found.history_days = small(value)?,
         _ => return None,
     }

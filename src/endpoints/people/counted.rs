@@ -27,7 +27,7 @@ const SMALL_UP: u64 = 1_000_000;
 /// The same of seconds: a call of four hours is a marathon.
 const SMALL_S: u64 = 120;
 
-/// The same of messages: an hour with 600 is active.
+/// The same of messages: an hour with 300 is active.
 const SMALL_MESSAGES: u64 = 60;
 
 /// How much a session has sent, and for how long.

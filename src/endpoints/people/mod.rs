@@ -11,6 +11,7 @@
 mod counted;
 mod days;
 mod dual;
+mod kvms;
 mod news;
 mod outbound;
 mod person;

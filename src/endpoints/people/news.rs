@@ -29,6 +29,9 @@ const FORGOTTEN_DAYS: u32 = 30;
 /// Home hosts whose lines show what was told; of the others only alerts do.
 const TOLD_MAX: usize = 4_096;
 
+/// Tags of IP-KVMs and of their makers' clouds.
+const KVM: &str = "kvm:";
+
 /// A session that lasts for less is no use of the tool.
 const LASTS_S: u64 = 60;
 
@@ -97,11 +100,15 @@ impl People {
         let Unusual { volume, destination, marathon } = unusual;
         let new_destination = destination.map(|(key, mut found)| {
             let own = egress.session.subject.as_ref().map(|(id, _)| id);
-            let others = self.people.iter().filter(|(id, _)| Some(*id) != own);
-            let there = others.filter(|(_, person)| {
-                person.outbound.as_ref().is_some_and(|of| of.went_to(&key, today))
-            });
-            found.people = there.count() as u32;
+            let person = own.and_then(|id| self.people.get(id));
+            for other in self.people.iter().filter(|(id, _)| Some(*id) != own).map(|(_, of)| of) {
+                let outbound = other.outbound.as_ref();
+                let there = u32::from(outbound.is_some_and(|of| of.went_to(&key, today)));
+                let group = person.is_some_and(|person| person.is_of_group(other));
+                found.people += there;
+                found.group += u32::from(group);
+                found.group_people += if group { there } else { 0 };
+            }
             found
         });
         let none = PeopleFacts::default;
@@ -153,6 +160,10 @@ impl People {
         let Some((id, _)) = &egress.session.subject else { return Unusual::default() };
         self.of_person(id, |person| {
             person.last = person.last.max(session.last);
+            person.describe(&egress.session);
+            if egress.by.as_deref().is_some_and(|by| by.starts_with(KVM)) {
+                person.kvms.add(session.first);
+            }
             person.outbound.get_or_insert_default().observe(session, egress, new)
         })
     }

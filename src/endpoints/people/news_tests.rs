@@ -394,3 +394,53 @@ fn work_hours_come_from_updates() {
     stored.foreign_hours = people.foreign_hours;
     assert_eq!(hours(&stored), hours(&people));
 }
+
+#[test]
+fn a_destination_knows_who_of_the_group_goes_there() {
+    let mut people = People::new(1 << 20);
+    let mut go = |who: &Seen, day, role: Option<&str>, hired: &str| {
+        let mut session = far(who, day, 30);
+        let own = &mut session.egress.as_deref_mut().unwrap().session;
+        (own.role, own.hired) = (role.map(Arc::from), Some(Arc::from(hired)));
+        let all = told(&mut people, &session);
+        let found = all.into_iter().find_map(|facts| facts.new_destination).unwrap();
+        (found.people, found.group, found.group_people)
+    };
+    let three = Seen { who: "e-3", ..ONE };
+    let four = Seen { who: "e-4", ..ONE };
+    assert_eq!(go(&ONE, 0, Some("Developer"), "2024-01-01"), (0, 0, 0));
+    assert_eq!(go(&TWO, 1, Some("developer"), "2020-01-01"), (1, 1, 1), "the same role");
+    assert_eq!(go(&three, 2, None, "2024-01-01"), (2, 0, 0), "no role is no role");
+    assert_eq!(go(&four, 3, None, "2024-03-31"), (3, 1, 1), "hired in the same 90 days");
+    let five = Seen { who: "e-5", ..ONE };
+    assert_eq!(go(&five, 4, None, "2024-06-30"), (4, 0, 0));
+}
+
+#[test]
+fn a_kvm_behind_a_new_network_is_told_with_its_delay() {
+    let from = |system: u32, day: u64, hour: u64| {
+        let mut session = at(1, (day, hour, hour + 1), &ONE);
+        let system =
+            AutonomousSystem { number: system, organization: None, cached: Default::default() };
+        session.initiator.asn = Some(Arc::new(system));
+        session.incoming.as_deref_mut().unwrap().hired = Some(Arc::from("2024-10-04"));
+        session
+    };
+    let kvm = |day: u64, hour: u64| {
+        out(&ONE, (day, hour, hour + 1), |egress| egress.by = Some(Arc::from("kvm:jetkvm")))
+    };
+    let mut people = People::new(1 << 20);
+    let mut networks = |session: &EndpointSummary| {
+        people.observe(session, true);
+        let ip = Addr::v4([192, 0, 2, 1]);
+        let facts = people.facts(ip, Some(&Arc::from("e-1")), end(3)).unwrap();
+        facts.networks.map(|found| (found.count, found.kvm_minutes))
+    };
+    assert_eq!(networks(&from(64_500, 0, 9)), Some((1, None)));
+    assert_eq!(networks(&kvm(0, 12)), Some((1, Some(180))));
+    assert_eq!(networks(&from(64_501, 1, 9)), Some((2, None)), "that was before the change");
+    assert_eq!(networks(&kvm(1, 10)), Some((2, Some(60))));
+    assert_eq!(networks(&kvm(1, 15)), Some((2, Some(60))), "the first");
+    let stored = People::decode(1 << 20, &people.encode()).unwrap();
+    assert_eq!(stored.encode(), people.encode());
+}

@@ -150,7 +150,10 @@ impl Outbound {
         }
         let km = egress.session.region.map(|region| region.sensor_km);
         let minutes = (lasts / 60) as u32;
-        Some((key, NewDestination { minutes, km, people: 0, history_days }))
+        Some((
+            key,
+            NewDestination { minutes, km, people: 0, group: 0, group_people: 0, history_days },
+        ))
     }
 
     fn add_call(&mut self, seconds: u64, today: u32) -> Option<Marathon> {

@@ -5,9 +5,11 @@
 //! nobody is at: exits, relays, mobile networks.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::endpoints::egress::Egress;
 use crate::endpoints::people::days::{DAYS, Days, day, days_of};
+use crate::endpoints::people::kvms::Kvms;
 use crate::endpoints::people::outbound::Outbound;
 use crate::endpoints::people::work_hours::Activity;
 use crate::endpoints::summary::{EndpointSummary, Incoming};
@@ -28,6 +30,9 @@ const SEEN_MAX: usize = 8;
 
 /// Access networks of one person.
 const NETWORKS_MAX: usize = 8;
+
+/// People hired within so many days of each other begin together.
+const COHORT_DAYS: u32 = 90;
 
 /// Who was in another region within so many days does not live here.
 const TRAVEL_DAYS: u32 = 7;
@@ -136,6 +141,8 @@ pub(super) struct Person {
     pub(super) claim: Option<ClaimedPlace>,
     /// Day of the hire, since 1970.
     pub(super) hired: Option<u32>,
+    /// Their role in the subjects file.
+    pub(super) role: Option<Arc<str>>,
     /// Days of sessions from near the claimed place.
     pub(super) near: Days,
     /// Days of sessions that are known to come from elsewhere, or from near it.
@@ -147,6 +154,10 @@ pub(super) struct Person {
     /// Access networks by the number of their autonomous system: the first day, and all.
     pub(super) networks: BTreeMap<u32, (u32, Days)>,
     pub(super) last: Nanos,
+    /// When the latest of those networks was first seen.
+    pub(super) switched: Nanos,
+    /// When sessions with IP-KVMs began.
+    pub(super) kvms: Kvms,
     /// Messages by hour.
     pub(super) activity: Activity,
     /// Sessions from inside.
@@ -167,9 +178,7 @@ impl Person {
         if incoming.claim.is_some() {
             self.claim = incoming.claim;
         }
-        if let Some(hired) = incoming.hired.as_deref().and_then(Nanos::from_date) {
-            self.hired = Some(day(hired));
-        }
+        self.describe(incoming);
         self.last = self.last.max(session.last);
         let near = is_near(session, incoming);
         let add = |to: &mut Days| (since..=today).for_each(|day| to.add(day));
@@ -184,9 +193,35 @@ impl Person {
         if let Some(asn) = &session.initiator.asn
             && Class::of(session) == Class::Access
         {
+            if !self.networks.contains_key(&asn.number) {
+                self.switched = self.switched.max(session.first);
+                self.kvms.forget_before(self.switched);
+            }
             self.add_network(asn.number, since..=today);
         }
         Seen::of(session, incoming).is_some_and(|seen| self.compare(seen, today))
+    }
+
+    /// Takes what the subjects file says of the person.
+    pub(super) fn describe(&mut self, told: &Incoming) {
+        let hired = told.hired.as_deref().and_then(Nanos::from_date);
+        self.hired = hired.map(day).or(self.hired);
+        if told.role.is_some() {
+            self.role.clone_from(&told.role);
+        }
+    }
+
+    /// Whether another does the same work: in the same role; where neither has one, hired within so
+    /// many days.
+    pub(super) fn is_of_group(&self, other: &Person) -> bool {
+        match (&self.role, &other.role) {
+            (Some(own), Some(role)) => own.eq_ignore_ascii_case(role),
+            (None, None) => {
+                let apart = self.hired.zip(other.hired).map(|(a, b)| a.abs_diff(b));
+                apart.is_some_and(|days| days <= COHORT_DAYS)
+            }
+            _ => false,
+        }
     }
 
     /// Adds a session of a tunnel whose outer end is in that region. Only what says no is known:
@@ -198,9 +233,7 @@ impl Person {
         region: Option<ClaimedPlace>,
     ) {
         self.claim = egress.claim.or(self.claim);
-        if let Some(hired) = egress.session.hired.as_deref().and_then(Nanos::from_date) {
-            self.hired = Some(day(hired));
-        }
+        self.describe(&egress.session);
         self.last = self.last.max(session.last);
         let near = self.claim.zip(region).map(|(claim, at)| claim.distance_km(&at) <= NEAR_KM);
         let to = if near == Some(false) { &mut self.judged } else { &mut self.unknown };
@@ -358,7 +391,8 @@ impl Person {
             .collect();
         let latest = recent.iter().max().copied()?;
         let hired_days = self.hired.and_then(|hired| latest.checked_sub(hired));
-        Some(Networks { count: recent.len() as u32, hired_days })
+        let kvm_minutes = self.kvms.after(self.switched);
+        Some(Networks { count: recent.len() as u32, hired_days, kvm_minutes })
     }
 
     /// When the person works.
@@ -376,11 +410,16 @@ impl Person {
         let newer = other.last > self.last;
         self.claim = if newer { other.claim.or(self.claim) } else { self.claim.or(other.claim) };
         self.hired = if newer { other.hired.or(self.hired) } else { self.hired.or(other.hired) };
+        let role =
+            if newer { other.role.or(self.role.take()) } else { self.role.take().or(other.role) };
+        self.role = role;
         self.last = self.last.max(other.last);
         self.near.merge(other.near);
         self.judged.merge(other.judged);
         self.unknown.merge(other.unknown);
         self.activity.merge(other.activity);
+        self.switched = self.switched.max(other.switched);
+        self.kvms.merge(&other.kvms);
         for (key, (region, days)) in other.regions {
             self.regions.entry(key).or_insert_with(|| (region, Days::default())).1.merge(days);
         }
@@ -404,8 +443,10 @@ impl Person {
         let networks = self.networks.len() * NETWORK * 2;
         let seen = self.seen.capacity() * size_of::<Seen>();
         let outbound = self.outbound.as_ref().map_or(0, |outbound| outbound.bytes());
-        let heap = regions + networks + seen + outbound + self.activity.bytes();
-        2 * size_of::<Person>() + heap + 5 * ALLOCATION
+        let role = self.role.as_ref().map_or(0, |role| role.len() + ALLOCATION);
+        let role = role + self.kvms.bytes();
+        let heap = regions + networks + seen + outbound + role + self.activity.bytes();
+        2 * size_of::<Person>() + heap + 6 * ALLOCATION
     }
 }
 

@@ -144,6 +144,7 @@ fn table<'b, K: Ord + Clone>(
 fn put_person(out: &mut Vec<u8>, person: &Person) {
     put_option(out, person.claim, put_place);
     put_option(out, person.hired, put_day);
+    put_option(out, person.role.as_deref(), put_text);
     put(out, person.last.0);
     [person.near, person.judged, person.unknown].into_iter().for_each(|days| put_days(out, days));
     put(out, person.regions.len() as u64);
@@ -158,6 +159,9 @@ fn put_person(out: &mut Vec<u8>, person: &Person) {
         put(out, (*first).into());
         put_days(out, *days);
     }
+    put(out, person.switched.0);
+    put(out, person.kvms.0.len() as u64);
+    person.kvms.0.iter().for_each(|time| put(out, time.0));
     put_activity(out, &person.activity);
     put_option(out, person.outbound.as_deref(), put_outbound);
 }
@@ -249,6 +253,7 @@ fn person(from: &mut Reader<'_>) -> Result<Person, WireError> {
     let mut person = Person::default();
     person.claim = option(from, place)?;
     person.hired = option(from, small)?;
+    person.role = option(from, text)?;
     person.last = Nanos(number(from)?);
     (person.near, person.judged, person.unknown) = (days(from)?, days(from)?, days(from)?);
     let grain = |from: &mut Reader<'_>| from.array().map(i32::from_be_bytes);
@@ -264,6 +269,15 @@ fn person(from: &mut Reader<'_>) -> Result<Person, WireError> {
         person.networks.insert(asn, (small(from)?, days(from)?));
         Ok(())
     })?;
+    person.switched = Nanos(number(from)?);
+    table(
+        from,
+        |from| number(from).map(Nanos),
+        |time, _| {
+            person.kvms.add(time);
+            Ok(())
+        },
+    )?;
     person.activity = activity(from)?;
     person.outbound = option(from, outbound)?.map(Box::new);
     // Caps hold as in a run.

@@ -22,9 +22,9 @@ pub(super) fn place(centre: (f64, f64)) -> ClaimedPlace {
 #[derive(Clone, Copy)]
 pub(super) struct Seen {
     pub(super) who: &'static str,
-    claim: (f64, f64),
-    region: (f64, f64),
-    rtt_ms: u64,
+    pub(super) claim: (f64, f64),
+    pub(super) region: (f64, f64),
+    pub(super) rtt_ms: u64,
 }
 
 pub(super) fn session(ip: u8, day: u64, seen: &Seen) -> EndpointSummary {

@@ -5,8 +5,8 @@
 //! days, or a place where such hours are.
 //!
 //! A machine that is left on is not silent: keep-alives, mail and clocks go on. So an hour needs a
-//! rate that these do not reach, and a part of what the person makes in the busiest hour of the
-//! day.
+//! rate that keep-alives do not reach, and a part of what the person makes in the busiest hour of
+//! an ordinary day: a weekend of a machine that nobody is at has no such hour.
 
 use crate::endpoints::people::days::{DAYS, day};
 use crate::endpoints::people::outbound::{ByDay, add_day};
@@ -14,10 +14,10 @@ use crate::model::Nanos;
 use crate::model::people_facts::WorkHours;
 use crate::model::physics::ClaimedPlace;
 
-/// Messages of an hour that is active: ten a minute. Keep-alives come each 15 s and more seldom.
-const ACTIVE: u16 = 600;
+/// Messages of an hour that is active: five a minute. Keep-alives come each 15 s and more seldom.
+const ACTIVE: u16 = 300;
 
-/// And this part (1/n) of those of the busiest hour of its day.
+/// And this part (1/n) of those of the busiest hour of a day, median of the days.
 const OF_BUSIEST: u16 = 10;
 
 /// So many active hours make a long day.
@@ -73,9 +73,10 @@ impl Activity {
         foreign: u32,
         claim: Option<&ClaimedPlace>,
     ) -> Option<WorkHours> {
-        let recent = self.0.iter().filter(|(day, _)| day + DAYS > now && *day <= now);
-        let all: Vec<(u32, u32)> = recent
-            .map(|(day, hours)| (*day, active(hours)))
+        let recent = || self.0.iter().filter(|(day, _)| day + DAYS > now && *day <= now);
+        let least = least(recent().map(|(_, hours)| hours));
+        let all: Vec<(u32, u32)> = recent()
+            .map(|(day, hours)| (*day, active(hours, least)))
             .filter(|(_, hours)| *hours > 0)
             .collect();
         let mut a_day: Vec<u32> = all.iter().map(|(_, hours)| hours.count_ones()).collect();
@@ -99,10 +100,16 @@ impl Activity {
     }
 }
 
-/// The active hours of a day.
-fn active(hours: &Hourly) -> u32 {
-    let busiest = hours.iter().max().copied().unwrap_or_default();
-    let least = ACTIVE.max(busiest.div_ceil(OF_BUSIEST));
+/// The fewest messages of an active hour.
+fn least<'a>(days: impl Iterator<Item = &'a Hourly>) -> u16 {
+    let mut busiest: Vec<u16> = days.filter_map(|hours| hours.iter().max().copied()).collect();
+    busiest.sort_unstable();
+    let median = busiest.get(busiest.len() / 2).copied().unwrap_or_default();
+    ACTIVE.max(median.div_ceil(OF_BUSIEST))
+}
+
+/// The hours of a day with so many messages.
+fn active(hours: &Hourly, least: u16) -> u32 {
     let is_active = |(_, count): &(u32, &u16)| **count >= least;
     (0..).zip(hours).filter(is_active).fold(0, |bits, (hour, _)| bits | 1u32 << hour)
 }
@@ -159,9 +166,14 @@ mod tests {
         (0..24).for_each(|hour| busy.add(at(NOW, hour), 900));
         (14..22).for_each(|hour| busy.add(at(NOW, hour), 20_000));
         assert_eq!(busy.facts(NOW, 0, None).unwrap().active_max, 8);
+        // At the weekend, too.
+        (1..3).for_each(|day| (0..24).for_each(|hour| busy.add(at(NOW - day, hour), 900)));
+        (3..8).for_each(|day| busy.add(at(NOW - day, 15), 20_000));
+        let found = busy.facts(NOW, 0, None).unwrap();
+        assert_eq!((found.days, found.active_max), (6, 8));
         // An hour is a sum.
         let mut slow = Activity::default();
-        (0..6).for_each(|_| slow.add(at(NOW, 9), 100));
+        (0..3).for_each(|_| slow.add(at(NOW, 9), 100));
         assert_eq!(slow.facts(NOW, 0, None).unwrap().active_max, 1);
         assert_eq!(Activity::default().facts(NOW, 0, None), None);
     }

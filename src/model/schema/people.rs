@@ -102,11 +102,15 @@ pub(super) People of EndpointRow [
     field(("longhaul.networks.hired_days", 3, Kind::Int, "", Shown::Sometimes,
         |r| read::people(r, |p| p.networks.as_ref(), |n| Value::int_opt(n.hired_days)),
         "Days from the date that person was hired to the first session from the latest of them.")),
+    field(("longhaul.networks.kvm_minutes", 3, Kind::Int, "", Shown::Sometimes,
+        |r| read::people(r, |p| p.networks.as_ref(), |n| Value::int_opt(n.kvm_minutes)),
+        "Minutes from that session to the first of that person's side with an IP-KVM, or with the \
+         cloud of its maker; absent after more than a day.")),
     field(("longhaul.work_hours.days", 3, Kind::Int, "", Shown::Sometimes,
         |r| read::people(r, |p| p.work_hours.as_ref(), |h| Value::Int(h.days.into())),
         "Days of the last 14 (UTC) on which its only person was active, at any address. An hour \
-         is active with 600 messages or more of their side to us, and a tenth of those of the \
-         busiest hour of its day: keep-alives are fewer.")),
+         is active with 300 messages or more of their side to us, and a tenth of those of the \
+         busiest hour of a day (median of the days): keep-alives are fewer.")),
     field(("longhaul.work_hours.active_p50", 3, Kind::Int, "", Shown::Sometimes,
         |r| read::people(r, |p| p.work_hours.as_ref(), |h| Value::Int(h.active_p50.into())),
         "Active hours of such a day, median.")),
@@ -144,6 +148,13 @@ pub(super) People of EndpointRow [
     field(("longhaul.new_destination.people", 3, Kind::Int, "", Shown::Sometimes,
         |r| read::people(r, |p| p.new_destination.as_ref(), |d| Value::Int(d.people.into())),
         "Other people who went there so in 30 days.")),
+    field(("longhaul.new_destination.group", 3, Kind::Int, "", Shown::Sometimes,
+        |r| read::people(r, |p| p.new_destination.as_ref(), |d| Value::Int(d.group.into())),
+        "Other people of that person's group: the same `role` in the subjects file; where neither \
+         has one, `hired` within 90 days.")),
+    field(("longhaul.new_destination.group_people", 3, Kind::Int, "", Shown::Sometimes,
+        |r| read::people(r, |p| p.new_destination.as_ref(), |d| Value::Int(d.group_people.into())),
+        "Those of them who went there so in 30 days.")),
     field(("longhaul.new_destination.history_days", 3, Kind::Int, "", Shown::Sometimes,
         |r| read::people(r, |p| p.new_destination.as_ref(), |d| Value::Int(d.history_days.into())),
         "Days since the first session from inside of that person.")),
