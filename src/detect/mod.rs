@@ -41,6 +41,7 @@ mod rule_meta;
 mod ruleset;
 mod ruleset_info;
 mod same;
+mod sieve;
 pub mod sql;
 pub mod sql_correlation;
 pub mod sql_tables;

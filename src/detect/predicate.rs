@@ -112,8 +112,24 @@ impl Test {
         }
     }
 
+    /// Whether it is known to be the same test: regular expressions are not compared.
+    pub(super) fn is_same(&self, other: &Test) -> bool {
+        let all_same = |some: &[Test], others: &[Test]| {
+            some.len() == others.len() && some.iter().zip(others).all(|(a, b)| a.is_same(b))
+        };
+        match (self, other) {
+            (Test::Text(a), Test::Text(b)) => a == b,
+            (Test::Inside(a), Test::Inside(b)) => a == b,
+            (Test::Address(a), Test::Address(b)) => a == b,
+            (Test::Number(a, x), Test::Number(b, y)) => a == b && x.total_cmp(y).is_eq(),
+            (Test::Flag(a), Test::Flag(b)) => a == b,
+            (Test::AnyOf(a), Test::AnyOf(b)) | (Test::AllOf(a), Test::AllOf(b)) => all_same(a, b),
+            _ => false,
+        }
+    }
+
     /// Rough cost: cheap tests go first.
-    fn cost(&self) -> u32 {
+    pub(super) fn cost(&self) -> u32 {
         match self {
             Test::Flag(_) | Test::Number(..) | Test::Address(_) => 1,
             Test::Inside(_) | Test::Calendar(..) => 2,
@@ -233,6 +249,29 @@ impl<S: Judged> Node<S> {
         }
     }
 
+    /// Calls `each` with tests that must hold for a present value, or must not hold for one where
+    /// the third is `false`: otherwise the tree does not hold, or does where `positive` is not set.
+    pub(super) fn literals<'n>(
+        &'n self,
+        positive: bool,
+        each: &mut dyn FnMut(&'static Field<S>, &'n Test, bool),
+    ) {
+        match (self, positive) {
+            (Node::Is(field, test), _) => each(field, test, positive),
+            (Node::All(nodes), true) | (Node::Any(nodes), false) => {
+                nodes.iter().for_each(|node| node.literals(positive, each));
+            }
+            (Node::All(nodes), false) | (Node::Any(nodes), true) => {
+                if let [one] = &**nodes {
+                    one.literals(positive, each);
+                }
+            }
+            (Node::Not(node), _) => node.literals(!positive, each),
+            (Node::Named(node, _), _) => node.literals(positive, each),
+            (Node::Present(..) | Node::Same { .. } | Node::AtLeast(..), _) => {}
+        }
+    }
+
     /// Calls `each` with every field that the tree reads, and its test if a match supports the
     /// rule.
     pub(super) fn visit(
@@ -268,16 +307,17 @@ impl<S: Judged> Node<S> {
         }
     }
 
+    /// Whether values of the field are computed on demand: an allocation.
+    pub(super) fn is_made(field: &Field<S>) -> bool {
+        field.name.ends_with(".tags") || field.name.ends_with(".mac")
+    }
+
     /// Rough cost: cheap tests go first.
     fn cost(&self) -> u32 {
         match self {
             Node::Present(..) => 1,
             Node::Same { .. } => 16,
-            Node::Is(field, test) => {
-                // Computed on demand: an allocation.
-                let made = field.name.ends_with(".tags") || field.name.ends_with(".mac");
-                test.cost() + if made { 64 } else { 0 }
-            }
+            Node::Is(field, test) => test.cost() + if Node::is_made(field) { 64 } else { 0 },
             Node::All(nodes) | Node::Any(nodes) | Node::AtLeast(_, nodes) => {
                 nodes.iter().map(Node::cost).fold(0, u32::saturating_add)
             }

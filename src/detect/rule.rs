@@ -55,8 +55,6 @@ pub struct Rule {
 pub(super) struct Compiled<S: Judged> {
     pub(super) rule: Arc<Rule>,
     pub(super) when: Node<S>,
-    /// Bits of the rule set's gates that must all be set.
-    pub(super) needs: u64,
     pub(super) message: Template<S>,
     pub(super) evidence: Vec<(&'static Field<S>, EvidenceField)>,
     /// Fields whose values make alerts of one subject repetitions; if empty, each alert is its own.

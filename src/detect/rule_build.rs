@@ -77,7 +77,6 @@ fn build_for<S: Judged>(
         stands: rule.is_whole(),
         rule,
         when,
-        needs: 0,
         message,
         evidence,
         merge_by,

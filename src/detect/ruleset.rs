@@ -1,7 +1,7 @@
 //! A set of rules, ready to run.
 //!
-//! Owns: the rules, the fields that they require. In: finished records, endpoints.
-//! Out: alerts. Never: state between them; work for rules whose fields are absent.
+//! Owns: the rules. In: finished records, endpoints.
+//! Out: alerts. Never: state between them; the condition of a rule that the sieve leaves out.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,9 +17,10 @@ use crate::detect::load::{Loaded, Origin, RuleFile, compile_files};
 use crate::detect::probe::Probe;
 use crate::detect::rule::{Built, Compiled, Rule};
 use crate::detect::ruleset_info::RuleSetInfo;
+use crate::detect::sieve::Sieve;
 use crate::detect::thresholds::{self, Threshold};
 use crate::model::endpoint::EndpointRow;
-use crate::model::schema::{Field, Judged, Shown};
+use crate::model::schema::Judged;
 use crate::model::site_values::SiteValues;
 use crate::model::{Alert, Error, Level, Likelihood, Record, RuleInfo, SourceInfo};
 
@@ -27,20 +28,19 @@ use crate::model::{Alert, Error, Level, Likelihood, Record, RuleInfo, SourceInfo
 #[derive(Debug)]
 struct RuleGroup<S: Judged> {
     rules: Vec<Compiled<S>>,
-    /// Optional fields that some rule requires; their presence is looked up once per subject.
-    gates: Vec<&'static Field<S>>,
+    sieve: Sieve<S>,
     /// What correlations read of the events of each rule, and their rules.
     parts: Vec<Vec<(PartMaker<S>, Arc<Rule>)>>,
 }
 
 impl<S: Judged> RuleGroup<S> {
     fn new(
-        mut rules: Vec<Compiled<S>>,
+        rules: Vec<Compiled<S>>,
         parts: impl Fn(&str) -> Vec<(PartMaker<S>, Arc<Rule>)>,
     ) -> RuleGroup<S> {
-        let gates = set_gates(&mut rules);
+        let sieve = Sieve::new(rules.iter().map(|rule| &rule.when));
         let parts = rules.iter().map(|rule| parts(&rule.rule.info.uuid)).collect();
-        RuleGroup { rules, gates, parts }
+        RuleGroup { rules, sieve, parts }
     }
 
     /// Takes over what the rules of correlations have become.
@@ -60,13 +60,10 @@ impl<S: Judged> RuleGroup<S> {
 
     /// The rules that hold, each with what correlations read then.
     fn judge<'b>(&'b self, subject: &impl Values<S>) -> impl Iterator<Item = Holds<'b, S>> {
-        let present = self.gates.iter().enumerate().fold(0u64, |mask, (i, field)| {
-            mask | u64::from(!subject.value(field).is_absent()) << i
-        });
-        let held = move |(rule, _): &(&Compiled<S>, _)| {
-            rule.needs & !present == 0 && rule.when.holds(subject)
-        };
-        self.rules.iter().zip(self.parts.iter().map(Vec::as_slice)).filter(held)
+        self.sieve.left(subject).filter_map(move |index| {
+            let (rule, parts) = (self.rules.get(index)?, self.parts.get(index)?);
+            rule.when.holds(subject).then_some((rule, parts.as_slice()))
+        })
     }
 }
 
@@ -449,28 +446,4 @@ fn weigh(rule: &mut Arc<Rule>, table: &Likelihood, of_site: bool) {
     if let Some(row) = table.row(&rule.info.id, rule.info.level) {
         Arc::make_mut(rule).weigh(row, of_site);
     }
-}
-
-/// Gives each rule the bits of the optional fields that it requires. Beyond 64 such fields a rule
-/// is simply evaluated.
-fn set_gates<S: Judged>(rules: &mut [Compiled<S>]) -> Vec<&'static Field<S>> {
-    let mut gates: Vec<&'static Field<S>> = Vec::new();
-    for rule in rules {
-        for field in rule.when.needs() {
-            if field.shown == Shown::Always {
-                continue;
-            }
-            let known = gates.iter().position(|gate| gate.name == field.name);
-            let bit = known.unwrap_or_else(|| {
-                if gates.len() < 64 {
-                    gates.push(field);
-                }
-                gates.len() - 1
-            });
-            if gates.get(bit).is_some_and(|gate| gate.name == field.name) {
-                rule.needs |= 1 << bit;
-            }
-        }
-    }
-    gates
 }
