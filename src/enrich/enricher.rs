@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::enrich::cache::OriginCache;
 use crate::enrich::controller;
 use crate::enrich::data::EnrichData;
+use crate::enrich::entries::Entries;
 use crate::enrich::geo::is_public;
 use crate::enrich::hits::match_lists;
 use crate::enrich::physics::{self, Claimed};
@@ -31,6 +32,7 @@ fn untrusted(record: &Record) -> Option<&'static str> {
 pub struct Enricher {
     data: Arc<EnrichData>,
     origins: OriginCache,
+    entries: Entries,
     errors_reported: u64,
     hits_lost: u64,
 }
@@ -38,7 +40,8 @@ pub struct Enricher {
 impl Enricher {
     /// An enricher with empty caches.
     pub fn new(data: Arc<EnrichData>) -> Enricher {
-        Enricher { data, origins: OriginCache::new(), errors_reported: 0, hits_lost: 0 }
+        let (origins, entries) = (OriginCache::new(), Entries::new());
+        Enricher { data, origins, entries, errors_reported: 0, hits_lost: 0 }
     }
 
     /// The snapshot in use.
@@ -58,7 +61,7 @@ impl Enricher {
             (false, true) => Direction::Inbound,
             (false, false) => Direction::External,
         };
-        self.hits_lost += match_lists(&self.data.lists, record);
+        self.hits_lost += match_lists(&self.data.lists, &mut self.entries, record);
         record.context.physics = self.physics(record);
         controller::fill(record, &self.data, &mut self.origins);
         self.fill_subject(record);
