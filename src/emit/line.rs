@@ -70,6 +70,10 @@ impl<S: Described> Visitor<S> for Line<'_> {
         self.out.extend_from_slice(self.origin.sensor().as_bytes());
     }
 
+    fn of_run(&mut self, object: &FieldPath, fields: impl FnOnce(&mut Self)) {
+        Visitor::<S>::cached(self, object, self.origin.observer(), fields);
+    }
+
     fn cached(&mut self, object: &FieldPath, cached: &CachedText, fields: impl FnOnce(&mut Self)) {
         // The cached text depends on the objects open before it. If they are inside the object's
         // own parents, closing them first makes that state the same in most lines.
@@ -131,7 +135,7 @@ impl<'a> Line<'a> {
     #[inline(always)]
     fn begin(&mut self, path: &FieldPath) {
         if self.open == path.parents {
-            self.out.extend_from_slice(path.member());
+            path.put_member(&mut self.out);
         } else {
             self.enter(path);
         }
@@ -141,11 +145,7 @@ impl<'a> Line<'a> {
     fn enter(&mut self, path: &FieldPath) {
         let shared = self.open.common_depth(path.parents);
         self.close(self.open.depth - shared);
-        let start = self.out.len();
         path.put_opening(shared, &mut self.out);
-        if let Some(brace) = self.out.get_mut(start) {
-            *brace = b',';
-        }
         self.open = path.parents;
     }
 
@@ -164,6 +164,7 @@ impl<'a> Line<'a> {
         match value {
             Value::Str(text) => put_string(&mut self.out, text),
             Value::Word(word) => self.word(word),
+            Value::Int(n @ 0..10) => self.out.push(b'0' + n as u8),
             Value::Int(n) => text::put_u64(&mut self.out, n),
             Value::Micros(ns) => text::put_micros(&mut self.out, ns),
             Value::Bool(true) => self.out.extend_from_slice(b"true"),

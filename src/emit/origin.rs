@@ -7,11 +7,14 @@ use std::path::Path;
 use std::sync::{PoisonError, RwLock};
 
 use crate::emit::json::put_string;
+use crate::model::cached_text::CachedText;
 
 /// The parts that all lines of a run share.
 #[derive(Debug)]
 pub struct Origin {
     sensor: Box<str>,
+    /// The text of `observer`.
+    observer: CachedText,
     /// Grows while a directory is followed: a name is there before the first packet of its file.
     files: RwLock<Vec<Box<str>>>,
 }
@@ -20,7 +23,8 @@ impl Origin {
     /// A sensor of this name; its input files or interfaces, by the index that records carry.
     pub fn new<'a>(sensor: &str, inputs: impl IntoIterator<Item = &'a Path>) -> Origin {
         let files = inputs.into_iter().map(|path| json_string(&path.to_string_lossy())).collect();
-        Origin { sensor: json_string(sensor), files: RwLock::new(files) }
+        let (sensor, observer) = (json_string(sensor), CachedText::new());
+        Origin { sensor, observer, files: RwLock::new(files) }
     }
 
     /// Adds the next input.
@@ -32,6 +36,11 @@ impl Origin {
     /// The sensor's name as a JSON string.
     pub(super) fn sensor(&self) -> &str {
         &self.sensor
+    }
+
+    /// The text of `observer` in lines.
+    pub(super) fn observer(&self) -> &CachedText {
+        &self.observer
     }
 
     /// The object `observer`.

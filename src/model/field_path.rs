@@ -25,6 +25,10 @@ pub struct FieldPath {
     /// `,"c":`
     member: [u8; MEMBER_MAX],
     member_len: u8,
+    /// `,"b":{"c":`, for when all objects but the innermost are open; its length is 0 if there is
+    /// none, or if it does not fit.
+    nested: [u8; BLOCK],
+    nested_len: u8,
     /// Hash of the whole name: its bits in the stack when it is an object itself.
     name_hash: u16,
 }
@@ -63,6 +67,8 @@ impl FieldPath {
             braces: [0; OBJECTS_MAX + 1],
             member: [0; MEMBER_MAX],
             member_len: 0,
+            nested: [0; BLOCK],
+            nested_len: 0,
             name_hash: 0,
         };
         // FNV-1a.
@@ -99,6 +105,18 @@ impl FieldPath {
             i += 1;
         }
         path.member[0] = b',';
+        if path.parents.depth > 0 {
+            let from = path.braces[path.parents.depth as usize - 1] as usize;
+            if at - from <= BLOCK {
+                path.nested_len = (at - from) as u8;
+            }
+            let mut i = 0;
+            while i < path.nested_len as usize {
+                path.nested[i] = path.text[from + i];
+                i += 1;
+            }
+            path.nested[0] = b',';
+        }
         path
     }
 
@@ -108,17 +126,26 @@ impl FieldPath {
         ObjectStack { objects: objects | (self.name_hash as u64) << (16 * depth), depth: depth + 1 }
     }
 
-    /// The member's name, for when its objects are open already: `,"c":`.
+    /// Appends the member's name, for when its objects are open already: `,"c":`. Copying a block
+    /// of constant length and truncating costs less than copying a variable length.
     #[inline(always)]
-    pub fn member(&self) -> &[u8] {
-        self.member.get(..usize::from(self.member_len)).unwrap_or_default()
+    pub fn put_member(&self, out: &mut Vec<u8>) {
+        let end = out.len() + usize::from(self.member_len);
+        out.extend_from_slice(&self.member);
+        out.truncate(end);
     }
 
-    /// Appends the text that opens the objects beyond the first `open`, and the member's name. The
-    /// first byte is a brace, which the caller replaces by a comma. Copying a block of constant
-    /// length and truncating costs less than copying a variable length.
+    /// Appends the text that opens the objects beyond the first `open`, and the member's name,
+    /// behind a comma.
     #[inline]
     pub fn put_opening(&self, open: u8, out: &mut Vec<u8>) {
+        if open + 1 == self.parents.depth && self.nested_len > 0 {
+            let end = out.len() + usize::from(self.nested_len);
+            out.extend_from_slice(&self.nested);
+            out.truncate(end);
+            return;
+        }
+        let start = out.len();
         let from = usize::from(self.braces.get(usize::from(open)).copied().unwrap_or_default());
         let (text, len) = (self.text.get(from..).unwrap_or_default(), usize::from(self.len) - from);
         match text.first_chunk::<BLOCK>() {
@@ -128,6 +155,9 @@ impl FieldPath {
                 out.truncate(end);
             }
             _ => out.extend_from_slice(text.get(..len).unwrap_or_default()),
+        }
+        if let Some(brace) = out.get_mut(start) {
+            *brace = b',';
         }
     }
 }
@@ -140,18 +170,25 @@ mod tests {
     fn a_path_opens_the_objects_that_are_not_open() {
         let path = FieldPath::of("tls.client.ja4");
         for (open, want) in
-            [(0, r#"{"tls":{"client":{"ja4":"#), (1, r#"{"client":{"ja4":"#), (2, r#"{"ja4":"#)]
+            [(0, r#","tls":{"client":{"ja4":"#), (1, r#","client":{"ja4":"#), (2, r#","ja4":"#)]
         {
             let mut out = b"x".to_vec();
             path.put_opening(open, &mut out);
             assert_eq!(out, format!("x{want}").into_bytes());
         }
         let long = "a".repeat(20);
+        let path3 = FieldPath::of(&[&*long, &long, &long].join("."));
         let mut out = Vec::new();
-        FieldPath::of(&[&*long, &long, &long].join(".")).put_opening(0, &mut out);
-        assert_eq!(out, format!("{{\"{long}\":{{\"{long}\":{{\"{long}\":").into_bytes());
-        assert_eq!(path.member(), br#","ja4":"#);
-        assert_eq!(FieldPath::of("message").member(), br#","message":"#);
+        path3.put_opening(0, &mut out);
+        assert_eq!(out, format!(",\"{long}\":{{\"{long}\":{{\"{long}\":").into_bytes());
+        let mut out = Vec::new();
+        path3.put_opening(1, &mut out);
+        assert_eq!(out, format!(",\"{long}\":{{\"{long}\":").into_bytes());
+        for (path, want) in [(path, r#"x,"ja4":"#), (FieldPath::of("message"), r#"x,"message":"#)] {
+            let mut out = b"x".to_vec();
+            path.put_member(&mut out);
+            assert_eq!(out, want.as_bytes());
+        }
     }
 
     #[test]

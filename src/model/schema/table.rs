@@ -20,6 +20,9 @@ pub trait Visitor<S: 'static> {
     /// A list of objects. Called once for each of their fields.
     fn objects(&mut self, list: &'static Objects<S>, event: &S);
 
+    /// Fields inside one object that are the same in all lines of a run: `observer`.
+    fn of_run(&mut self, object: &FieldPath, fields: impl FnOnce(&mut Self));
+
     /// Fields inside one object whose text many lines repeat: taken from the cache, or written by
     /// `fields` and cached.
     fn cached(&mut self, object: &FieldPath, cached: &CachedText, fields: impl FnOnce(&mut Self));
@@ -64,10 +67,16 @@ pub(super) fn read_at<'a, S>(
     get(event, index)
 }
 
-/// `table! { pub(super) Name of Event [ rows ] }`. rustfmt leaves the rows alone; it would put each
-/// cell on a line of its own.
+/// `table! { pub(super) Name of Event [ rows ] }`; `Name of Event where (test) [ rows ]` for rows
+/// that are all absent where the test fails: then none of them is looked at. rustfmt leaves the
+/// rows alone; it would put each cell on a line of its own.
 macro_rules! table {
-    ($(#[$meta:meta])* $vis:vis $table:ident of $event:ty [
+    ($(#[$meta:meta])* $vis:vis $table:ident of $event:ty [ $($rows:tt)* ]) => {
+        $crate::model::schema::table::table! {
+            $(#[$meta])* $vis $table of $event where (|_| true) [ $($rows)* ]
+        }
+    };
+    ($(#[$meta:meta])* $vis:vis $table:ident of $event:ty where ($has:expr) [
         $($make:ident(($($cell:tt)*)) $(.$more:ident($($arg:tt)*))*),* $(,)?
     ]) => {
         $(#[$meta])*
@@ -82,6 +91,10 @@ macro_rules! table {
 
             #[allow(unused_variables, reason = "a table may have constant fields only")]
             fn visit<V: $crate::model::schema::Visitor<$event>>(event: &$event, visitor: &mut V) {
+                let has: fn(&$event) -> bool = $has;
+                if !has(event) {
+                    return;
+                }
                 $($crate::model::schema::table::visit_row! {
                     event visitor $make ($($cell)*) $(.$more($($arg)*))*
                 })*

@@ -17,8 +17,8 @@ const VERDICTS: &[&str] = &["possible", "too-fast", "unknown"];
 static PACKETS: Objects<Record> = Objects::new("longhaul.packets", |_| 1);
 
 table! {
-/// Subject, device, physics, tags, quality and packets, in the order of the output.
-pub(super) Context of Record [
+/// The subject, and a name that is not believed.
+pub(super) Who of Record [
     field(("longhaul.subject.id", 1, Kind::Text, "", Shown::Sometimes,
         |r| read::subject(r),
         "Who: id from the subjects file, else the address of the end that began.")),
@@ -33,6 +33,14 @@ pub(super) Context of Record [
         |r| Value::str_opt(r.context.contradicted_name.as_deref()),
         "Name that the initiator's DNS look-up gave for the responder's address, if the session \
          itself gives another name; it is then not used to identify the application.")),
+]
+}
+
+table! {
+/// The holder of the initiator's address.
+pub(super) Device of Record where (
+    |r| r.context.holder.is_some() || r.context.arp_senders > 0
+) [
     field(("longhaul.device.mac", 2, Kind::Text, "", Shown::Sometimes,
         |r| read::holder(r, |h| read::mac(h.mac)),
         "Link-layer address of the device that held the initiator's address then.")),
@@ -61,6 +69,12 @@ pub(super) Context of Record [
         },
         "How many other devices' hardware addresses that device gave as the sender's in ARP \
          requests with sender IP 0.0.0.0, where a probe has its own (RFC 5227); 8 at most.")),
+]
+}
+
+table! {
+/// How far light can have gone.
+pub(super) Distance of Record where (|r| r.context.physics.is_some()) [
     field(("longhaul.physics.km_max_fibre", 1, Kind::Float, "km", Shown::Sometimes,
         |r| read::physics(r, |p| Value::float_opt(Some(p.km_max_fibre))),
         "Farthest the remote end can be at 2/3 of the speed of light.")),
@@ -91,6 +105,12 @@ pub(super) Context of Record [
     field(("longhaul.physics.withheld_by", 2, Kind::Text, "", Shown::Sometimes,
         |r| read::physics(r, |p| Value::word_opt(p.withheld_by)),
         "The tag for which there is no verdict: the end is not where its users are.")),
+]
+}
+
+table! {
+/// Tags.
+pub(super) Tags of Record where (|r| !r.context.hits.is_empty()) [
     field(("longhaul.tags", 1, Kind::Texts, "", Shown::Sometimes, |r| read::tags(r, TagScope::Any),
         "Tags of the lists that matched either end or a name of the session.")),
     field(("longhaul.source.tags", 1, Kind::Texts, "", Shown::Sometimes,
@@ -99,6 +119,12 @@ pub(super) Context of Record [
     field(("longhaul.destination.tags", 1, Kind::Texts, "", Shown::Sometimes,
         |r| read::tags(r, TagScope::Destination),
         "Those of them that matched the responder: address, AS, port or a name asked for.")),
+]
+}
+
+table! {
+/// What the application is.
+pub(super) Application of Record [
     field(("longhaul.application.reason", 1, Kind::Text, "", Shown::Sometimes,
         |r| Value::word_opt(r.context.application_reason),
         "What named the application, in order of trust: `payload`, `sni`, `http`, `alpn`, `ja4`, \
@@ -107,6 +133,12 @@ pub(super) Context of Record [
     field(("longhaul.application.approved", 2, Kind::Bool, "", Shown::Sometimes,
         |r| Value::flag(r.context.application_approved),
         "The configuration or the subjects file allows the application.")),
+]
+}
+
+table! {
+/// How complete what was seen is.
+pub(super) QualityFields of Record [
     field(("longhaul.quality.retransmits", 1, Kind::Int, "", Shown::Always,
         |r| Value::Int(u64::from(r.quality.retransmits)),
         "TCP segments that repeat bytes already seen.")),
@@ -130,6 +162,12 @@ pub(super) Context of Record [
          answered nothing, or a home host that sent nothing after the responder's first packet. \
          Or a home host spoke out of a tunnel from outside that nobody answers. Written where \
          true.")),
+]
+}
+
+table! {
+/// The first and the last packet.
+pub(super) Packets of Record [
     field(("longhaul.packets.input", 3, Kind::Int, "", Shown::Always,
         |r| Value::Int(u64::from(r.file)),
         "Input file or interface of the first packet: `file` of run.json's `inputs`."))

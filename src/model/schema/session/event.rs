@@ -29,7 +29,7 @@ pub(super) Constants of Record [
 }
 
 table! {
-/// `event.*`, `observer.*` and `related.*`, in the order of the output.
+/// `event.*`, in the order of the output.
 pub(super) EventFields of Record [
     field(("event.type", 1, Kind::Texts, "", Shown::Line, read::event_type,
         "`connection`; `end` where it is over; `protocol` if payload identified one.")),
@@ -49,10 +49,22 @@ pub(super) EventFields of Record [
     field(("event.duration", 1, Kind::Int, "ns", Shown::Always,
         |r| Value::Int(r.end.since(r.start).0.min(i64::MAX as u64)),
         "From the first packet to the last.")),
+]
+}
+
+table! {
+/// `observer.*`.
+pub(super) Observer of Record [
     field(("observer.name", 3, Kind::Text, "", Shown::Sensor, |_| Value::Absent,
         "Name of the sensor: `--sensor`.")),
     fixed(("observer.type", 3, Kind::Text, r#""sensor""#, "Always `sensor`.")),
     fixed(("observer.vendor", 3, Kind::Text, r#""longhaul""#, "Always `longhaul`.")),
+]
+}
+
+table! {
+/// `related.*`.
+pub(super) Related of Record [
     field(("related.ip", 3, Kind::Ips, "", Shown::Line,
         |r| Value::List(List::Ends(&r.initiator.ip, &r.responder.ip)),
         "The addresses of both ends, each once.")),

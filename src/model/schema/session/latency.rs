@@ -11,9 +11,22 @@ use crate::model::schema::{Kind, List, Shown, Value, read};
 
 const STATES: &[&str] = &["opened", "established", "closed", "reset", "timeout", "half"];
 
+/// Whether an end answered over TCP, and its leg is known.
+fn answers_over_tcp(record: &Record, by_initiator: bool) -> bool {
+    let leg = if by_initiator { &record.near } else { &record.far };
+    let turns = record.facts.turns.as_deref().map(|turns| turns.turns.as_slice());
+    leg.transport_ns().is_some()
+        && turns.unwrap_or_default().iter().any(|turn| turn.by_initiator == by_initiator)
+}
+
+/// Whether the initiator answered over UDP, and a round trip without thought is known.
+fn answers_over_udp(record: &Record) -> bool {
+    record.facts.turns.as_deref().is_some_and(|turns| turns.near.is_some())
+}
+
 table! {
-/// In the order of the output.
-pub(super) Latency of Record [
+/// State and legs.
+pub(super) Legs of Record [
     field(("longhaul.state", 1, Kind::Word(STATES), "", Shown::Always,
         |r| Value::Word(r.state.as_str()),
         "How the session ended or stood at the end of the input.")),
@@ -64,6 +77,12 @@ pub(super) Latency of Record [
         |r| Value::word_opt(r.facts.method_over_udp()),
         "The exchange that the responder's leg rests on, else the initiator's: `quic`, `dtls`, \
          `ike`, `wireguard`, `openvpn`, `ping` (STUN), `dns`.")),
+]
+}
+
+table! {
+/// What answers took beyond TCP.
+pub(super) Gaps of Record where (|r| answers_over_tcp(r, true)) [
     field(("longhaul.gap.first_data_us", 2, Kind::Float, "us", Shown::Sometimes,
         |r| read::gap(r, Exchange::FirstData, true),
         "The ACK that completes the handshake to the initiator's first payload, where it speaks \
@@ -98,6 +117,12 @@ pub(super) Latency of Record [
         |r| read::gap(r, Exchange::Ping, true),
         "The lowest of the first four WebSocket pings, recognised by length inside TLS, \
          likewise.")),
+]
+}
+
+table! {
+/// What answers took over UDP.
+pub(super) GapsOverUdp of Record where (answers_over_udp) [
     field(("longhaul.gap.dtls_us", 2, Kind::Float, "us", Shown::Sometimes,
         |r| read::gap_over_udp(r, Exchange::Dtls),
         "End of the server's flight to the client's answer, less the lowest round trip to the \
@@ -117,6 +142,12 @@ pub(super) Latency of Record [
         |r| read::gap_over_udp(r, Exchange::Ike),
         "Response to IKE_SA_INIT to the next request, less the lowest round trip to the \
          initiator that took no thought: the echo of a cookie, a liveness check.")),
+]
+}
+
+table! {
+/// What OpenVPN's answers took, and what is left out.
+pub(super) OtherGaps of Record where (|r| r.facts.turns.is_some()) [
     field(("longhaul.gap.openvpn_us", 2, Kind::Float, "us", Shown::Sometimes,
         read::gap_of_openvpn,
         "The server's reset to the client's first TLS bytes, less the lowest round trip to the \
@@ -125,6 +156,12 @@ pub(super) Latency of Record [
     field(("longhaul.gap.excluded", 2, Kind::Texts, "", Shown::Sometimes, read::excluded,
         "Why exchanges are left out: `early-data`, `retry-request`, \
          `client-certificate`, `loss`, `split-flight`, `stall`.")),
+]
+}
+
+table! {
+/// What the responder's answers took beyond TCP.
+pub(super) ServerGaps of Record where (|r| answers_over_tcp(r, false)) [
     field(("longhaul.server_gap.tls_us", 2, Kind::Float, "us", Shown::Sometimes,
         |r| read::gap(r, Exchange::Tls, false),
         "The ClientHello to the server's first flight, less the server's transport round \
@@ -138,6 +175,12 @@ pub(super) Latency of Record [
     field(("longhaul.server_gap.rfb_us", 2, Kind::Float, "us", Shown::Sometimes,
         |r| read::gap(r, Exchange::Rfb, false),
         "The lowest of its first answers in RFB, likewise.")),
+]
+}
+
+table! {
+/// How long answers took behind their acknowledgement.
+pub(super) TurnLags of Record where (|r| r.facts.turns.is_some()) [
     field(("longhaul.lag.turn1_us", 3, Kind::Float, "us", Shown::Sometimes, |r| read::lag(r, 0),
         "The initiator's first answer to data of the responder, over TCP: from the packet that \
          acknowledges all of them to the answer. Absent if the answer itself is that packet, or if \
@@ -151,12 +194,24 @@ pub(super) Latency of Record [
     field(("longhaul.server_lag.us", 3, Kind::Float, "us", Shown::Sometimes, read::server_lag,
         "The lowest of the responder's first four answers behind its own acknowledgements, \
          likewise.")),
+]
+}
+
+table! {
+/// The leg of the remote end.
+pub(super) RemoteLeg of Record [
     field(("longhaul.remote.handshake_us", 1, Kind::Float, "us", Shown::Rules,
         |r| read::remote_leg(r, |leg| Value::micros_opt(leg.handshake_ns)),
         "The leg of the remote end: near of an inbound session, far of an outbound one.")),
     field(("longhaul.remote.rtt.min_us", 2, Kind::Float, "us", Shown::Rules,
         |r| read::remote_leg(r, |leg| read::trips(leg, |t| Value::Micros(t.min_ns))),
         "Lowest round trip to the remote end while the session ran.")),
+]
+}
+
+table! {
+/// The initiator's SYN.
+pub(super) Syn of Record where (|r| r.syn.is_some()) [
     field(("longhaul.tcp.syn_mss", 1, Kind::Int, "bytes", Shown::Sometimes,
         |r| read::syn(r, |s| Value::int_opt(s.mss)),
         "Maximum segment size in the initiator's SYN.")),

@@ -12,8 +12,8 @@ use crate::model::schema::{Kind, List, Objects, Shown, Value, read};
 static ANSWERS: Objects<Record> = Objects::new("dns.answers", read::answers);
 
 table! {
-/// Facts of protocols under names of ECS, in the order of the output.
-pub(super) EcsProtocols of Record [
+/// TLS.
+pub(super) EcsTls of Record where (|r| r.facts.tls.is_some()) [
     field(("tls.version", 1, Kind::Text, "", Shown::Sometimes,
         |r| read::tls_version(r, |t| t.version, false), "Negotiated version: `1.3`.")),
     field(("tls.version_protocol", 1, Kind::Text, "", Shown::Sometimes,
@@ -62,6 +62,12 @@ pub(super) EcsProtocols of Record [
     field(("tls.server.x509.not_after", 2, Kind::Time, "", Shown::Sometimes,
         |r| read::certificate(r, |c| Value::non_empty(&c.not_after)),
         "End of its validity, likewise.")),
+]
+}
+
+table! {
+/// DNS.
+pub(super) EcsDns of Record where (|r| r.facts.dns.is_some()) [
     field(("dns.question.name", 1, Kind::Text, "", Shown::Sometimes,
         |r| read::dns(r, |d| Value::str_opt(d.name.as_deref())),
         "First name asked for, without the final dot.")),
@@ -79,6 +85,12 @@ pub(super) EcsProtocols of Record [
     field(("dns.response_code", 1, Kind::Text, "", Shown::Sometimes,
         |r| read::dns(r, |d| d.rcode.map_or(Value::Absent, read::rcode)),
         "Response code of the first answer: `NOERROR`.")),
+]
+}
+
+table! {
+/// HTTP.
+pub(super) EcsHttp of Record where (|r| r.facts.http.is_some()) [
     field(("url.domain", 1, Kind::Text, "", Shown::Sometimes,
         |r| read::http(r, |h| Value::str_opt(h.host.as_deref().map(read::without_port))),
         "Host of the first HTTP request, without port.")),

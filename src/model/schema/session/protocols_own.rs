@@ -11,8 +11,8 @@ use crate::model::schema::table::table;
 use crate::model::schema::{Kind, List, Shown, Value, read};
 
 table! {
-/// Facts of protocols under names of our own, in the order of the output.
-pub(super) OwnProtocols of Record [
+/// Tunnels and inner tags around the first packet.
+pub(super) Encapsulation of Record where (|r| r.facts.wrapping().is_some()) [
     field(("longhaul.encapsulation.kinds", 1, Kind::Texts, "", Shown::Sometimes,
         |r| read::wrapping(r, |w| Value::list(List::Layers(&w.layers))),
         "Tunnels that the session's first packet was in, outermost first: `vxlan`, `gre`.")),
@@ -27,6 +27,12 @@ pub(super) OwnProtocols of Record [
         "Where it leads.")),
     field(("longhaul.encapsulation.mpls_label", 1, Kind::Int, "", Shown::Sometimes,
         |r| read::wrapping(r, |w| Value::int_opt(w.mpls_label)), "First MPLS label.")),
+]
+}
+
+table! {
+/// TLS.
+pub(super) OwnTls of Record where (|r| r.facts.tls.is_some()) [
     field(("longhaul.tls.alpn", 1, Kind::Texts, "", Shown::Sometimes,
         |r| read::tls(r, |t| Value::list(List::Strings(&t.alpn))),
         "ALPN protocols the client offered.")),
@@ -48,6 +54,12 @@ pub(super) OwnProtocols of Record [
     field(("longhaul.tls.self_issued", 2, Kind::Bool, "", Shown::Sometimes,
         |r| read::certificate(r, |c| Value::flag(c.is_self_issued())),
         "True where subject and issuer of the server's certificate are one.")),
+]
+}
+
+table! {
+/// DNS.
+pub(super) OwnDns of Record where (|r| r.facts.dns.is_some()) [
     field(("longhaul.dns.questions", 1, Kind::Int, "", Shown::Sometimes,
         |r| read::dns(r, |d| Value::Int(u64::from(d.questions))), "DNS questions in the session.")),
     field(("longhaul.dns.responses", 1, Kind::Int, "", Shown::Sometimes,
@@ -58,6 +70,12 @@ pub(super) OwnProtocols of Record [
     field(("longhaul.dns.additional", 1, Kind::Int, "", Shown::Sometimes,
         |r| read::dns(r, |d| read::count(d.additional.len())),
         "Different addresses beside the answers (authority, additional sections), at most 26.")),
+]
+}
+
+table! {
+/// SSH.
+pub(super) Ssh of Record where (|r| r.facts.ssh.is_some()) [
     field(("longhaul.ssh.client", 1, Kind::Text, "", Shown::Sometimes,
         |r| read::ssh(r, |s| Value::str_opt(s.client.as_deref())),
         "SSH client's identification string.")),
@@ -68,6 +86,12 @@ pub(super) OwnProtocols of Record [
         |r| read::ssh(r, |s| Value::hash_opt(s.hassh.as_ref())), "HASSH of the client.")),
     field(("longhaul.ssh.hassh_server", 1, Kind::Text, "", Shown::Sometimes,
         |r| read::ssh(r, |s| Value::hash_opt(s.hassh_server.as_ref())), "HASSH of the server.")),
+]
+}
+
+table! {
+/// STUN.
+pub(super) Stun of Record where (|r| r.facts.stun().is_some()) [
     field(("longhaul.stun.mapped", 2, Kind::Texts, "", Shown::Sometimes,
         |r| read::stun(r, |s| Value::list(List::Strings(&s.mapped))),
         "Addresses that STUN answers tell a client are its own, at most 8.")),
@@ -84,6 +108,12 @@ pub(super) OwnProtocols of Record [
         |r| read::stun(r, |s| Value::flag(s.change_request)),
         "True where the binding request after the first asked for an answer from elsewhere \
          (CHANGE-REQUEST of RFC 3489).")),
+]
+}
+
+table! {
+/// HTTP.
+pub(super) OwnHttp of Record where (|r| r.facts.http.is_some()) [
     field(("longhaul.http.connect_target", 1, Kind::Text, "", Shown::Sometimes,
         |r| read::http(r, |h| Value::str_opt(h.connect_target.as_deref())),
         "Target of an HTTP CONNECT request.")),
@@ -105,6 +135,12 @@ pub(super) OwnProtocols of Record [
     field(("longhaul.http.subprotocol", 2, Kind::Text, "", Shown::Sometimes,
         |r| read::http(r, |h| Value::str_opt(h.subprotocol.as_deref())),
         "Protocol agreed on over a WebSocket.")),
+]
+}
+
+table! {
+/// SOCKS.
+pub(super) OwnSocks of Record where (|r| r.facts.socks().is_some()) [
     field(("longhaul.socks.version", 2, Kind::Int, "", Shown::Sometimes,
         |r| read::socks(r, |s| Value::Int(u64::from(s.version))), "Version of SOCKS: 4 or 5.")),
     field(("longhaul.socks.target", 2, Kind::Text, "", Shown::Sometimes,
@@ -115,6 +151,12 @@ pub(super) OwnProtocols of Record [
     field(("longhaul.socks.granted", 2, Kind::Bool, "", Shown::Sometimes,
         |r| read::socks(r, |s| s.granted.map_or(Value::Absent, Value::Bool)),
         "Whether the SOCKS server granted it.")),
+]
+}
+
+table! {
+/// RDP, RFB, proxies, LDAP, shapes of streams.
+pub(super) AppProtocols of Record where (|r| r.facts.app_facts().is_some()) [
     field(("longhaul.rdp.cookie", 2, Kind::Text, "", Shown::Sometimes,
         |r| read::rdp(r, |d| Value::str_opt(d.cookie.as_deref())),
         "Name in the cookie `mstshash` of RDP.")),

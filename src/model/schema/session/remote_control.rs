@@ -15,7 +15,7 @@ fn of<'a>(record: &'a Record, get: impl FnOnce(&'a RemoteControl) -> Value<'a>) 
 
 table! {
 /// In the order of the output.
-pub(super) Remote of Record [
+pub(super) Remote of Record where (|r| r.remote_control.is_some()) [
     field(("longhaul.remote_control.tool", 3, Kind::Text, "", Shown::Sometimes,
         |r| of(r, |c| Value::str_opt(c.tool.as_deref())),
         "Tool or device for remote control that the session belongs to. All of \

@@ -41,12 +41,18 @@ fn behind(record: &Record, get: impl FnOnce(u64, u64) -> Value<'static>) -> Valu
 }
 
 table! {
-/// In the order of the output.
+/// Whether the session goes on.
 pub(super) Updates of Record [
     field(("longhaul.update", 3, Kind::Int, "", Shown::Sometimes,
         |r| r.update.map_or(Value::Absent, |number| Value::Int(number.into())),
         "The session goes on, and this is how it stood: which of its updates this is, from 1. \
          Absent once it is over. Lines of updates are written with `--updates` only.")),
+]
+}
+
+table! {
+/// What passed while the session lasted.
+pub(super) Lasting of Record where (|r| r.activity.is_some()) [
     field(("longhaul.activity.seconds", 3, Kind::Int, "s", Shown::Sometimes,
         |r| activity(r, |a| a.seconds),
         "Distinct seconds of packet time in which data passed. All of `longhaul.activity` counts \
@@ -61,6 +67,12 @@ pub(super) Updates of Record [
     field(("longhaul.activity.last", 3, Kind::Time, "", Shown::Sometimes,
         |r| r.activity.and_then(|a| a.last).map_or(Value::Absent, Value::Time),
         "When data last passed.")),
+]
+}
+
+table! {
+/// What its traffic looks like.
+pub(super) Looks of Record where (|r| r.interaction.is_some()) [
     field(("longhaul.interaction.class", 3, Kind::Text, "", Shown::Sometimes,
         |r| interaction(r, |i| Value::Word(i.class.name())),
         "What the traffic looks like: `remote_control`, `view_only`, `call`, `bulk`, `typing`, \
