@@ -358,6 +358,23 @@ fn the_table_of_rules_is_current() {
     }
 }
 
+/// A start parses no YAML but that of rules which this file lacks.
+#[test]
+fn the_parsed_form_of_the_rules_is_current() {
+    let path = common::own("rules/parsed.txt");
+    let want = RuleSet::parsed_forms();
+    if std::env::var_os("LONGHAUL_BLESS").is_some() {
+        fs::write(&path, want).unwrap();
+        return;
+    }
+    let have = fs::read_to_string(&path).unwrap();
+    assert!(
+        have == want,
+        "rules/parsed.txt is old, so that rules are parsed at each start: LONGHAUL_BLESS=1 cargo \
+         test --test documents"
+    );
+}
+
 const THRESHOLDS: [&str; 2] = ["<!-- thresholds:begin -->\n", "<!-- thresholds:end -->\n"];
 
 /// What the rules compare with.

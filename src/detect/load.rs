@@ -13,6 +13,7 @@ use crate::detect::correlation::{self, Broken, Resolved, Wanted};
 use crate::detect::embedded::EMBEDDED;
 use crate::detect::filter;
 use crate::detect::parse::{Parsed, parse};
+use crate::detect::parsed_form::{self, ParsedForms};
 use crate::detect::rule::{Built, Rule};
 use crate::detect::rule_build::{build, build_correlation};
 use crate::detect::thresholds;
@@ -26,6 +27,9 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Maximum rule files of a directory, and its maximum depth.
 const FILES_MAX: usize = 4_096;
 const DEPTH_MAX: usize = 8;
+
+/// Where the paths of the embedded rules begin.
+const EMBEDDED_ROOT: &str = "embedded";
 
 /// A rule file: its path and its text.
 pub(super) struct RuleFile {
@@ -45,7 +49,7 @@ pub(super) struct Origin {
 impl Origin {
     /// The embedded rules.
     pub(super) fn embedded() -> Origin {
-        let root = PathBuf::from("embedded");
+        let root = PathBuf::from(EMBEDDED_ROOT);
         let file = |(path, text): &(&str, &str)| RuleFile {
             path: root.join(path),
             text: (*text).to_owned(),
@@ -232,8 +236,9 @@ struct ParsedDocument {
 }
 
 fn parse_files<'f>(files: impl Iterator<Item = &'f RuleFile>) -> (Vec<ParsedDocument>, Vec<Error>) {
-    let (mut all, mut errors) = (Vec::new(), Vec::new());
+    let (mut all, mut errors, mut forms) = (Vec::new(), Vec::new(), None);
     for file in files {
+        let is_embedded = file.path.starts_with(EMBEDDED_ROOT);
         let documents = documents(&file.text);
         if documents.is_empty() {
             let error = Error::new("rule", "the file holds no rule").at(&file.path, 0);
@@ -241,7 +246,13 @@ fn parse_files<'f>(files: impl Iterator<Item = &'f RuleFile>) -> (Vec<ParsedDocu
         }
         for (first, text) in documents {
             let doc = Document::new(&file.path, first, text);
-            let (parsed, wrong) = parse(text, &doc);
+            let form = is_embedded
+                .then(|| forms.get_or_insert_with(ParsedForms::embedded).of(text))
+                .flatten();
+            let (parsed, wrong) = match form {
+                Some(parsed) => (Some(parsed), Vec::new()),
+                None => parse(text, &doc),
+            };
             let is_sound = wrong.is_empty();
             errors.extend(wrong);
             all.push(ParsedDocument { parsed, doc, is_sound });
@@ -250,8 +261,24 @@ fn parse_files<'f>(files: impl Iterator<Item = &'f RuleFile>) -> (Vec<ParsedDocu
     (all, errors)
 }
 
+/// The embedded rules as their parser leaves them: `rules/parsed.txt`.
+pub(super) fn parsed_forms() -> String {
+    let mut lines = String::new();
+    for file in Origin::embedded().files {
+        for (first, text) in documents(&file.text) {
+            let (parsed, errors) = parse(text, &Document::new(&file.path, first, text));
+            let sound = parsed.filter(|_| errors.is_empty());
+            if let Some(line) = sound.and_then(|parsed| parsed_form::line(text, &parsed)) {
+                lines.push_str(&line);
+                lines.push('\n');
+            }
+        }
+    }
+    lines
+}
+
 /// The documents of a YAML stream with their first lines; empty ones are left out.
-fn documents(text: &str) -> Vec<(u32, &str)> {
+pub(super) fn documents(text: &str) -> Vec<(u32, &str)> {
     let mut all = Vec::new();
     let (mut begin, mut first, mut at, mut number) = (0, 1u32, 0, 0u32);
     for line in text.split_inclusive('\n') {

@@ -30,6 +30,7 @@ mod load;
 pub mod merge;
 mod modifiers;
 mod parse;
+mod parsed_form;
 mod pattern;
 mod predicate;
 mod probe;

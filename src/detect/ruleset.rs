@@ -13,7 +13,7 @@ use crate::detect::case::{Case, Values};
 use crate::detect::correlation::{Correlation, Correlations, Part, PartMaker, Resolved, Seen};
 use crate::detect::likelihood;
 use crate::detect::list_weight::ListWeight;
-use crate::detect::load::{Loaded, Origin, RuleFile, compile_files};
+use crate::detect::load::{Loaded, Origin, RuleFile, compile_files, parsed_forms};
 use crate::detect::probe::Probe;
 use crate::detect::rule::{Built, Compiled, Rule};
 use crate::detect::ruleset_info::RuleSetInfo;
@@ -120,6 +120,11 @@ impl RuleSet {
     /// Errors: none for a program that passed its tests.
     pub fn embedded() -> Result<RuleSet, Vec<Error>> {
         RuleSet::build(&[Origin::embedded()], &SiteValues::default())
+    }
+
+    /// The embedded rules as their parser leaves them: what `rules/parsed.txt` must hold.
+    pub fn parsed_forms() -> String {
+        parsed_forms()
     }
 
     /// Every rule file below a directory, and no others.
