@@ -4,22 +4,28 @@
 //! In: the embedded bytes, addresses. Out: record offsets with prefix lengths, and flat records.
 //! Never: user files (those use the general reader), nested records.
 //!
-//! The tree of the default databases is in depth-first order, so that one address touches seven
-//! frames of 3 KiB: about 0.1 ms, while unpacking both databases completely costs 100 ms. Source:
-//! MaxMind DB File Format Specification, version 2.0.
+//! The tree of the default databases is in depth-first order, so that one address touches about a
+//! dozen frames, and most children follow their parent: `geo/pack.py` writes nodes relative to
+//! where they are named, which halves the files. Source: MaxMind DB File Format Specification,
+//! version 2.0.
 
 use std::iter::repeat_with;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use zstd::bulk::Decompressor;
-use zstd::zstd_safe::find_frame_compressed_size;
 
 use crate::model::Addr;
 
-/// Unpacked bytes of each frame but the last: 512 nodes of six bytes. Smaller frames would compress
-/// badly, larger ones make a run unpack more that it never reads (24 KiB: 3.7 times as much).
-const FRAME_BYTES: usize = 512 * NODE_BYTES;
+/// How the packed form begins.
+const MARK: &[u8] = b"LHGEO1";
+
+/// Set in a record that names no node.
+const NO_NODE: u32 = 1 << 23;
+
+/// Unpacked bytes of each frame but the last: 128 nodes of six bytes. Smaller frames would compress
+/// badly, larger ones make a run unpack more that it never reads.
+const FRAME_BYTES: usize = 128 * NODE_BYTES;
 
 /// Record size 24: two records of three bytes.
 const NODE_BYTES: usize = 6;
@@ -67,14 +73,13 @@ pub struct Found {
     pub prefix_len: u8,
 }
 
-struct Frame {
-    packed: &'static [u8],
-    plain: OnceLock<Box<[u8]>>,
-}
-
 /// The database.
 pub struct Framed {
-    frames: Vec<Frame>,
+    packed: &'static [u8],
+    /// Where each frame begins in `packed`; behind them, where the last ends.
+    starts: Vec<u32>,
+    /// The frames that were needed so far.
+    plain: Vec<OnceLock<Box<[u8]>>>,
     unpacker: Mutex<Decompressor<'static>>,
     nodes: u32,
     /// The node of `::/96`, where IPv4 starts.
@@ -88,19 +93,17 @@ pub struct Framed {
 impl Framed {
     /// Indexes the frames and reads the metadata; unpacks only the first frame and the last ones.
     pub fn open(packed: &'static [u8]) -> Result<Framed, Broken> {
-        let mut frames = Vec::with_capacity(packed.len() / 1024);
-        let mut rest = packed;
-        while !rest.is_empty() {
-            let size = find_frame_compressed_size(rest).map_err(|_| "a frame is cut short")?;
-            let (packed, tail) = rest.split_at_checked(size).ok_or("a frame is cut short")?;
-            frames.push(Frame { packed, plain: OnceLock::new() });
-            rest = tail;
+        let (nodes, starts, packed) = index(packed).ok_or("it is not packed for this reader")?;
+        if starts.last().is_none_or(|end| *end as usize != packed.len()) {
+            return Err("a frame is cut short");
         }
         let unpacker = Decompressor::new().map_err(|_| "no memory to unpack")?;
         let mut db = Framed {
-            frames,
+            packed,
+            plain: repeat_with(OnceLock::new).take(starts.len() - 1).collect(),
+            starts,
             unpacker: Mutex::new(unpacker),
-            nodes: 0,
+            nodes,
             v4_start: 0,
             shorts: repeat_with(AtomicU32::default).take(SHORTS).collect(),
             build_epoch: 0,
@@ -127,7 +130,22 @@ impl Framed {
 
     /// Frames unpacked so far, and all frames.
     pub fn frames_unpacked(&self) -> (usize, usize) {
-        (self.frames.iter().filter(|f| f.plain.get().is_some()).count(), self.frames.len())
+        (self.plain.iter().filter(|plain| plain.get().is_some()).count(), self.plain.len())
+    }
+
+    /// The file that was packed.
+    #[cfg(test)]
+    pub(super) fn whole(&self) -> Option<Vec<u8>> {
+        let mut whole = Vec::new();
+        for index in 0..self.plain.len() {
+            whole.extend_from_slice(self.frame(index)?);
+        }
+        let tree = whole.get_mut(..self.nodes as usize * NODE_BYTES)?;
+        for (record, at) in tree.as_chunks_mut::<3>().0.iter_mut().zip(0..) {
+            let [_, value @ ..] = self.absolute(*record, at / 2).to_be_bytes();
+            *record = value;
+        }
+        Some(whole)
     }
 
     /// Walks the search tree.
@@ -169,9 +187,9 @@ impl Framed {
     }
 
     fn read_metadata(&mut self) -> Result<(), Broken> {
-        let first = self.frames.len().saturating_sub(METADATA_FRAMES);
+        let first = self.plain.len().saturating_sub(METADATA_FRAMES);
         let mut tail = Vec::new();
-        for index in first..self.frames.len() {
+        for index in first..self.plain.len() {
             tail.extend_from_slice(self.frame(index).ok_or("a frame cannot be unpacked")?);
         }
         let mark = tail
@@ -192,7 +210,9 @@ impl Framed {
         if !fits {
             return Err("it is not an IPv6 database with record size 24");
         }
-        self.nodes = whole("node_count").and_then(|n| n.try_into().ok()).ok_or("no node count")?;
+        if whole("node_count") != Some(self.nodes.into()) {
+            return Err("its node count is another");
+        }
         self.build_epoch = whole("build_epoch").ok_or("it has no build date")?;
         for (field, value) in fields {
             if let (true, Value::Text(text)) = (field == "database_type", value) {
@@ -218,16 +238,24 @@ impl Framed {
         };
         *held = Some((index, frame));
         let record = frame.get(at % FRAME_BYTES..).and_then(|rest| rest.first_chunk::<3>());
-        let [a, b, c] = *record.ok_or("the tree is cut short")?;
-        Ok(u32::from_be_bytes([0, a, b, c]))
+        Ok(self.absolute(*record.ok_or("the tree is cut short")?, node))
+    }
+
+    /// What a record of a node says, as MMDB has it.
+    fn absolute(&self, [a, b, c]: [u8; 3], node: u32) -> u32 {
+        match u32::from_be_bytes([0, a, b, c]) {
+            value if value & NO_NODE != 0 => self.nodes.saturating_add(value ^ NO_NODE),
+            value => value.wrapping_add(node).wrapping_add(1) % NO_NODE,
+        }
     }
 
     fn frame(&self, index: usize) -> Option<&[u8]> {
-        let frame = self.frames.get(index)?;
-        let plain = frame.plain.get_or_init(|| {
+        let plain = self.plain.get(index)?.get_or_init(|| {
+            let at = |index: usize| self.starts.get(index).map_or(0, |start| *start as usize);
+            let packed = self.packed.get(at(index)..at(index + 1)).unwrap_or_default();
             // A panic cannot leave the context in a bad state: each frame resets it.
             let mut unpacker = self.unpacker.lock().unwrap_or_else(PoisonError::into_inner);
-            unpacker.decompress(frame.packed, FRAME_BYTES).unwrap_or_default().into_boxed_slice()
+            unpacker.decompress(packed, FRAME_BYTES).unwrap_or_default().into_boxed_slice()
         });
         (!plain.is_empty()).then_some(plain)
     }
@@ -235,6 +263,22 @@ impl Framed {
     fn byte(&self, at: usize) -> Option<u8> {
         self.frame(at / FRAME_BYTES)?.get(at % FRAME_BYTES).copied()
     }
+}
+
+/// The number of nodes, where each frame begins and where the last ends, and the frames.
+fn index(packed: &[u8]) -> Option<(u32, Vec<u32>, &[u8])> {
+    let (nodes, rest) = packed.strip_prefix(MARK)?.split_first_chunk::<4>()?;
+    let (count, rest) = rest.split_first_chunk::<4>()?;
+    let count = u32::from_be_bytes(*count) as usize;
+    let (lengths, frames) = rest.split_at_checked(count.checked_mul(2)?)?;
+    let mut starts = Vec::with_capacity(count + 1);
+    let mut end = 0u32;
+    starts.push(end);
+    for length in lengths.as_chunks::<2>().0 {
+        end = end.checked_add(u16::from_be_bytes(*length).into())?;
+        starts.push(end);
+    }
+    Some((u32::from_be_bytes(*nodes), starts, frames))
 }
 
 /// Reads data fields; pointers count from `base`.

@@ -19,8 +19,8 @@ use crate::model::record::{AutonomousSystem, Place};
 use crate::model::time::civil_from_days;
 use crate::model::{Addr, Error, Nanos};
 
-const ASN: &[u8] = include_bytes!("../../geo/asn.mmdb.zst");
-const REGION: &[u8] = include_bytes!("../../geo/region.mmdb.zst");
+const ASN: &[u8] = include_bytes!("../../geo/asn.packed");
+const REGION: &[u8] = include_bytes!("../../geo/region.packed");
 
 /// Rows read from a file to find out which questions it answers.
 const SAMPLE_ROWS: usize = 256;

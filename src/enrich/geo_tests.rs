@@ -71,11 +71,12 @@ fn the_embedded_databases_know_well_known_addresses() {
 #[test]
 fn the_framed_reader_agrees_with_the_general_one() {
     for packed in [
-        include_bytes!("../../geo/asn.mmdb.zst").as_slice(),
-        include_bytes!("../../geo/region.mmdb.zst").as_slice(),
+        include_bytes!("../../geo/asn.packed").as_slice(),
+        include_bytes!("../../geo/region.packed").as_slice(),
     ] {
         let framed = Framed::open(packed).unwrap();
-        let oracle = Reader::from_source(zstd::decode_all(packed).unwrap()).unwrap();
+        let whole = Framed::open(packed).unwrap().whole().unwrap();
+        let oracle = Reader::from_source(whole).unwrap();
         let mut state = 0x9e37_79b9_7f4a_7c15u64;
         for i in 0..20_000u32 {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(i.into());
@@ -100,7 +101,7 @@ fn the_framed_reader_agrees_with_the_general_one() {
 
 #[test]
 fn one_address_unpacks_few_frames() {
-    let framed = Framed::open(include_bytes!("../../geo/region.mmdb.zst")).unwrap();
+    let framed = Framed::open(include_bytes!("../../geo/region.packed")).unwrap();
     let (before, all) = framed.frames_unpacked();
     framed.find(addr("81.2.69.142")).unwrap();
     assert!(framed.frames_unpacked().0 - before <= 8 && all > 1_000);
@@ -108,7 +109,7 @@ fn one_address_unpacks_few_frames() {
 
 #[test]
 fn a_broken_embedded_database_is_an_error() {
-    let whole: &'static [u8] = include_bytes!("../../geo/asn.mmdb.zst");
+    let whole: &'static [u8] = include_bytes!("../../geo/asn.packed");
     assert!(Framed::open(&whole[..whole.len() - 9]).is_err());
     assert!(Framed::open(&whole[1..]).is_err());
     assert!(Framed::open(&[]).is_err());
