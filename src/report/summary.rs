@@ -6,8 +6,11 @@
 use std::collections::BTreeMap;
 
 use crate::model::endpoint::{EndpointRow, Locality};
+use crate::model::endpoint_facts::Control;
+use crate::model::interaction::Class;
 use crate::model::physics::PhysicsVerdict;
-use crate::model::{Alert, Counters, Incident, Level, Record};
+use crate::model::record::Direction;
+use crate::model::{Addr, Alert, Counters, Incident, Level, Peer, Record};
 use crate::report::feed::{Feed, Feeds};
 use crate::report::histogram::Histogram;
 use crate::report::spans::Clusters;
@@ -16,6 +19,10 @@ use crate::report::spans::Clusters;
 const OWNERS_MAX: usize = 8;
 /// Incidents shown.
 const INCIDENTS_MAX: usize = 10;
+/// Hosts shown through which somebody elsewhere types.
+const DRIVEN_MAX: usize = 8;
+/// From this confidence on a host reads as driven from elsewhere, as in rule D12.
+const DRIVEN_CONFIDENCE: f64 = 0.5;
 /// Rules with a count of their own; a catalogue has some dozens.
 const RULES_MAX: usize = 256;
 /// Protocols with a count of their own; at least the number of our protocol names.
@@ -45,6 +52,15 @@ pub struct OwnerLine {
     pub sessions: u64,
     /// Lowest round trip to any of its addresses, in ns.
     pub floor_ns: Option<u64>,
+}
+
+/// A home host through which somebody elsewhere types.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DrivenLine {
+    /// The host.
+    pub host: Addr,
+    /// What was measured.
+    pub control: Box<Control>,
 }
 
 /// Alerts of one rule.
@@ -117,6 +133,12 @@ pub struct Summary {
     pub owners: Vec<OwnerLine>,
     /// Owners beyond those.
     pub owners_more: u64,
+    /// Home hosts that are driven from elsewhere, highest confidence first.
+    pub driven: Vec<DrivenLine>,
+    /// Hosts beyond those.
+    pub driven_more: u64,
+    /// Sessions over which a host of ours shows a screen and takes input from outside, by shape.
+    pub controlled: u64,
     /// Alerts by rule, highest level first.
     pub rules: Vec<RuleLine>,
     /// Incidents, highest score first.
@@ -141,6 +163,8 @@ pub struct SummaryBuilder {
     feeds: Feeds,
     /// Sessions whose claimed location is refuted, and those whose location was judged.
     claims: (u64, u64),
+    /// Sessions over which a host of ours looks controlled.
+    controlled: u64,
 }
 
 impl SummaryBuilder {
@@ -165,6 +189,7 @@ impl SummaryBuilder {
         let bytes = record.initiator.bytes.saturating_add(record.responder.bytes);
         self.add_protocol(&ProtocolLine { name, sessions: 1, bytes });
         self.feeds.observe(record);
+        self.controlled += u64::from(looks_controlled(record));
         let verdict = record.context.physics.as_ref().map(|physics| physics.verdict);
         self.claims.0 += u64::from(verdict == Some(PhysicsVerdict::TooFast));
         self.claims.1 +=
@@ -184,6 +209,7 @@ impl SummaryBuilder {
         self.feeds.merge(&other.feeds);
         self.claims.0 += other.claims.0;
         self.claims.1 += other.claims.1;
+        self.controlled += other.controlled;
         self.near.merge(&other.near);
         self.far.merge(&other.far);
     }
@@ -209,9 +235,23 @@ impl SummaryBuilder {
             near: self.near,
             far: self.far,
             one_way: self.feeds.one_way().collect(),
+            controlled: self.controlled,
             ..Summary::default()
         }
     }
+}
+
+/// Whether a host of ours shows a screen to somebody outside and takes input, by shape alone.
+fn looks_controlled(record: &Record) -> bool {
+    let ours = match record.context.direction {
+        Direction::Outbound => Peer::Initiator,
+        Direction::Inbound => Peer::Responder,
+        Direction::Internal | Direction::External => return false,
+    };
+    record
+        .interaction
+        .as_deref()
+        .is_some_and(|seen| seen.class == Class::RemoteControl && seen.controlled == Some(ours))
 }
 
 impl OwnerLine {
@@ -228,10 +268,14 @@ impl OwnerLine {
 }
 
 impl Summary {
-    /// Sums remote endpoints by owner and country.
+    /// Sums remote endpoints by owner and country, and finds the home ones that are driven.
     pub fn add_endpoints(&mut self, rows: impl Iterator<Item = EndpointRow>) {
         let mut owners: BTreeMap<u32, Vec<OwnerLine>> = BTreeMap::new();
-        for row in rows.filter(|row| row.key.side == Locality::Remote) {
+        for row in rows {
+            if row.key.side == Locality::Home {
+                self.add_driven(row);
+                continue;
+            }
             let number = row.asn.as_ref().map_or(0, |asn| asn.number);
             let country = row.place.as_ref().and_then(|place| place.country.as_deref());
             let lines = owners.entry(number).or_default();
@@ -249,6 +293,17 @@ impl Summary {
         self.owners.sort_by_key(|owner| std::cmp::Reverse(owner.sessions));
         self.owners_more = self.owners.len().saturating_sub(OWNERS_MAX) as u64;
         self.owners.truncate(OWNERS_MAX);
+    }
+
+    fn add_driven(&mut self, row: EndpointRow) {
+        let Some(control) = row.traits.control.filter(|c| c.confidence >= DRIVEN_CONFIDENCE) else {
+            return;
+        };
+        let surer = |line: &DrivenLine| line.control.confidence >= control.confidence;
+        let at = self.driven.partition_point(surer);
+        self.driven.insert(at, DrivenLine { host: row.key.ip, control });
+        self.driven_more += u64::from(self.driven.len() > DRIVEN_MAX);
+        self.driven.truncate(DRIVEN_MAX);
     }
 
     /// Sums alerts by rule; they must be in output order.

@@ -8,6 +8,7 @@ use super::*;
 use crate::model::Nanos;
 use crate::model::endpoint::{EndpointKey, Role};
 use crate::model::endpoint_facts::Traits;
+use crate::model::interaction::Interaction;
 use crate::model::record::*;
 use crate::model::{Addr, Transport};
 
@@ -136,6 +137,65 @@ fn owners_are_remote_and_summed_by_country() {
     assert_eq!(top.len(), OWNERS_MAX);
     assert_eq!(top[..3], [(1, 50, None), (1, 11, Some(7)), (10, 1, None)]);
     assert_eq!(summary.owners_more, 4);
+}
+
+/// A host whose keystrokes follow what comes from 203.0.113.9.
+pub(in crate::report) fn control(confidence: f64) -> Control {
+    Control {
+        confidence,
+        from: Addr::v4([203, 0, 113, 9]),
+        to: Addr::v4([198, 51, 100, 7]),
+        share: 0.931,
+        baseline: 0.12,
+        lag_ns: 2_100_000,
+        keys: 240,
+        windows: 0,
+        days: 0,
+        via: Some("tls".into()),
+        tool: None,
+        approved: false,
+        serves: false,
+        relayed: false,
+        leg: None,
+        session: None,
+    }
+}
+
+#[test]
+fn the_surest_driven_hosts_are_shown() {
+    let row = |n: u32, side| {
+        let mut row = endpoint(side, 1, "US", 1, None);
+        row.traits.control = Some(Box::new(control(f64::from(n) / 20.0)));
+        row
+    };
+    let mut summary = Summary::default();
+    summary.add_endpoints((0..20).map(|n| row(n, Locality::Home)));
+    summary.add_endpoints((0..20).map(|n| row(n, Locality::Remote)));
+    let sure: Vec<f64> = summary.driven.iter().map(|line| line.control.confidence).collect();
+    assert_eq!(sure, [0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6]);
+    // 0.55 and 0.5 are driven, less is not.
+    assert_eq!(summary.driven_more, 2);
+}
+
+#[test]
+fn sessions_over_which_ours_are_controlled_are_counted_by_the_side_that_is_ours() {
+    let seen = |direction: Direction, controlled: Peer| {
+        let mut record = record(Transport::TCP, None, 1, None);
+        record.context.direction = direction;
+        record.interaction = Some(Box::new(Interaction {
+            class: Class::RemoteControl,
+            controlled: Some(controlled),
+            ..Interaction::default()
+        }));
+        let mut builder = SummaryBuilder::default();
+        builder.observe(&record);
+        builder.finish().controlled
+    };
+    assert_eq!(seen(Direction::Outbound, Peer::Initiator), 1);
+    assert_eq!(seen(Direction::Outbound, Peer::Responder), 0);
+    assert_eq!(seen(Direction::Inbound, Peer::Responder), 1);
+    assert_eq!(seen(Direction::Inbound, Peer::Initiator), 0);
+    assert_eq!(seen(Direction::Internal, Peer::Initiator), 0);
 }
 
 #[test]

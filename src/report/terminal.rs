@@ -6,7 +6,7 @@
 use crate::model::escape::escaped;
 use crate::model::{Counter, Counters, Level, Meaning};
 use crate::report::histogram::Histogram;
-use crate::report::summary::Summary;
+use crate::report::summary::{DrivenLine, Summary};
 use crate::report::{spans, units};
 
 /// Text style.
@@ -61,6 +61,7 @@ pub fn render(summary: &Summary, style: Style) -> String {
     put_protocols(&mut page, summary);
     put_legs(&mut page, summary);
     put_owners(&mut page, summary);
+    put_control(&mut page, summary);
     put_alerts(&mut page, summary);
     put_incidents(&mut page, summary);
     put_baselines(&mut page, summary);
@@ -308,6 +309,45 @@ fn put_owners(page: &mut Page, summary: &Summary) {
     if summary.owners_more > 0 {
         page.line(&format!("and {} more", units::count(summary.owners_more)), Tone::Faint);
     }
+}
+
+/// Hosts of ours through which somebody elsewhere types: facts, of which rules may make alerts.
+fn put_control(page: &mut Page, summary: &Summary) {
+    if summary.driven.is_empty() && summary.controlled == 0 {
+        return;
+    }
+    page.title("Remote control", "keystrokes of ours that follow messages from elsewhere");
+    if !summary.driven.is_empty() {
+        let heads = ["keystrokes", "follow", "by chance", "after", "far end"].map(right);
+        let texts = ["host", "driven from", "by"].map(left);
+        let mut rows = vec![texts.into_iter().chain(heads).collect::<Vec<_>>()];
+        rows.extend(summary.driven.iter().map(driven));
+        page.table(&rows);
+    }
+    if summary.driven_more > 0 {
+        page.line(&format!("and {} more", units::count(summary.driven_more)), Tone::Faint);
+    }
+    if summary.controlled > 0 {
+        let sessions = units::number_of(summary.controlled as usize, "session");
+        let text = format!("{sessions} of ours with a screen going out and input coming in");
+        page.line(&text, Tone::Faint);
+    }
+}
+
+fn driven(line: &DrivenLine) -> Vec<Cell> {
+    let control = &line.control;
+    let share = |share: f64| right(format!("{:.0} %", share * 100.0));
+    let by = control.tool.as_deref().or(control.via.as_deref()).unwrap_or("-");
+    vec![
+        left(line.host.to_string()).tone(Tone::Title),
+        left(control.from.to_string()).tone(Tone::Accent),
+        left(by),
+        right(units::count(control.keys.into())),
+        share(control.share),
+        share(control.baseline),
+        right(units::millis(control.lag_ns)),
+        right(control.leg.map_or("-".into(), |leg| units::millis(leg.whole_ns))),
+    ]
 }
 
 const fn level_tone(level: Level) -> Tone {

@@ -4,7 +4,8 @@
 //! program.
 
 use super::*;
-use crate::model::Nanos;
+use crate::model::{Addr, Nanos};
+use crate::report::summary::tests::control;
 use crate::report::summary::*;
 
 fn summary() -> Summary {
@@ -37,6 +38,9 @@ fn summary() -> Summary {
             floor_ns: Some(4_210_000),
         }],
         owners_more: 3,
+        driven: vec![DrivenLine { host: Addr::v4([10, 0, 0, 7]), control: Box::new(control(0.9)) }],
+        driven_more: 1,
+        controlled: 2,
         rules: vec![RuleLine {
             id: "D05".into(),
             name: "faster_than_light_geo".into(),
