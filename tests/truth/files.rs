@@ -85,11 +85,11 @@ fn every_input_is_reported_with_packets_hash_and_verdict() {
     }
 }
 
-/// One, two and eight workers write the same bytes.
+/// One, two, eight and 64 workers, the most there are, write the same bytes.
 fn assert_same(inputs: &[&Path], more: &[&str]) -> BTreeMap<&'static str, String> {
     let with = |workers| read(inputs, &[&["--workers", workers], more].concat());
     let one = with("1");
-    for workers in ["2", "8", "8"] {
+    for workers in ["2", "8", "8", "64"] {
         let other = with(workers);
         for name in FILES {
             let place = one[name].lines().zip(other[name].lines()).position(|(a, b)| a != b);
