@@ -57,9 +57,11 @@ count() { # name file
         <(awk '/^totals:/ { print $2 }' "${threads[0]}" "${threads[2]}" "${threads[3]}")
 }
 
-rustc=$(rustc --version)
+# What decides instructions beside the source: another compiler, C library, or processor whose wide registers they use.
+machine="$(rustc --version), $(getconf GNU_LIBC_VERSION), $(valgrind --version), $(
+    grep -qw avx2 /proc/cpuinfo && echo avx2 || echo "no avx2")"
 {
-    printf '# %s\n' "$rustc"
+    printf '# %s\n' "$machine"
     count one "$WORK/one.pcap"
     count demo "$WORK/demo.pcap"
     count flood "$WORK/flood.pcap"
@@ -70,9 +72,9 @@ if [ "${1:-}" = --bless ]; then
     cat "$STORED"
     exit
 fi
-if [ "$(head -1 "$STORED")" != "# $rustc" ]; then
+if [ "$(head -1 "$STORED")" != "# $machine" ]; then
     cat "$WORK/now"
-    not_compared "the stored figures are of another compiler ($(head -1 "$STORED")); --bless stores these"
+    not_compared "the stored figures are of $(head -1 "$STORED" | cut -c3-), these of $machine; --bless stores these"
 fi
 # Threads below a million instructions do next to nothing: what they cost is noise.
 paste "$STORED" "$WORK/now" | awk -F'\t' '
