@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: all demo test torture build deps lint docs bench compare budgets fuzz-smoke package deb deb-test clean
+.PHONY: all demo test torture build pgo deps lint docs bench compare budgets fuzz-smoke package deb deb-test clean
 
 all: build
 
@@ -24,6 +24,10 @@ torture: deps
 
 build: deps
 	$(CARGO) build --release --locked --features parquet
+
+## pgo: the release build once more, arranged by a profile of its own work (needs llvm-profdata); CAPTURES=FILES adds yours
+pgo: deps
+	deploy/pgo.sh $(CAPTURES)
 
 deps:
 	@deploy/install-deps.sh

@@ -39,6 +39,7 @@ embedded! {
     "physics/d34_address_far_from_claim.yml"
     "physics/d35_round_trip_above_claim.yml"
     "physics/d36_round_trip_above_region.yml"
+    "physics/d46_far_controller.yml"
     "remote_control/d08_rmm_unapproved.yml"
     "remote_control/d09_rmm_multiple_families.yml"
     "remote_control/d10_rmm_controller_location.yml"
