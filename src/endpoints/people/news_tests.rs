@@ -1,7 +1,7 @@
 use super::*;
 use crate::endpoints::people::outbound::Outbound;
 use crate::endpoints::people::tests::{CHICAGO, HOUSE, ONE, SEATTLE, Seen, TWO, at, end, place};
-use crate::endpoints::people::{COUNTED, SHAPES};
+use crate::endpoints::people::{COUNTED, SHAPES, shapes};
 use crate::endpoints::summary::Incoming;
 use crate::model::Nanos;
 use crate::model::people_facts::{Owner, Volume};
@@ -358,13 +358,21 @@ fn days_of_the_same_shape_with_one_network_add_up() {
 #[test]
 fn pairs_that_look_controlled_are_bounded() {
     let mut people = People::new(1 << 20);
-    for n in 0..5_000 {
-        people.observe(&shown(None, (n % 250) as u8, u64::from(n / 1_000), n), true);
+    let mut most = 0;
+    for n in 0..100_000u32 {
+        let mut session = shown(None, 1, u64::from(n / 20_000), n % 7_000);
+        session.initiator.ip = Addr::v4((0x0a00_0000 + n).to_be_bytes());
+        people.observe(&session, true);
+        most = most.max(people.shapes.held());
     }
-    assert!(people.shapes.held() <= (1 << 20) / SHAPES, "{}", people.shapes.held());
-    assert!(people.dropped > 4_000, "{}", people.dropped);
+    assert!(most <= (1 << 20) / SHAPES && most > (1 << 19) / SHAPES, "{most}");
+    let kept = people.shapes.all.len() as u64;
+    assert_eq!(people.shapes.held(), people.shapes.all.len() * shapes::PLACE);
     let oldest = people.shapes.all.values().filter_map(|days| days.last()).min();
     assert_eq!(oldest, Some(20_004), "the latest stay");
+    // Lines of hosts have a bound of their own.
+    let untold = 100_000 - people.told.len() as u64;
+    assert_eq!(people.dropped, 100_000 - kept + untold);
 }
 
 /// Messages of a session that goes on count by the hour in which they were sent, once.

@@ -44,7 +44,7 @@ pub(super) enum With {
 }
 
 /// Bytes of a pair in the map.
-const PLACE: usize = 2 * size_of::<((With, Who), Days)>() + ALLOCATION;
+pub(super) const PLACE: usize = 2 * size_of::<((With, Who), Days)>() + ALLOCATION;
 
 /// The pairs.
 #[derive(Clone, Debug, Default)]

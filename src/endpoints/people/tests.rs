@@ -430,7 +430,9 @@ fn a_hundred_thousand_people_stay_within_the_cap() {
     for n in 0..100_000u32 {
         let mut session = template.clone();
         session.initiator.ip = Addr::v4((0x0a00_0000 + n).to_be_bytes());
-        incoming(&mut session).subject = Some((format!("e-{n}x").into(), None));
+        let own = incoming(&mut session);
+        own.subject = Some((format!("e-{n}x").into(), None));
+        (own.role, own.messages) = (Some(Arc::from("developer")), 1_000);
         people.observe(&session, true);
         most = most.max(people.bytes);
     }
