@@ -17,8 +17,12 @@ mod common;
 mod control;
 #[path = "quality/driven.rs"]
 mod driven;
+#[path = "quality/frames.rs"]
+mod frames;
 #[path = "quality/lab_m.rs"]
 mod lab_m;
+#[path = "quality/pictures.rs"]
+mod pictures;
 #[path = "quality/plot.rs"]
 mod plot;
 
@@ -297,6 +301,14 @@ fn hosts_driven_by_remote_control() {
     let Some(folder) = common::shared("rmm") else { return };
     let short = driven::table(&folder);
     assert!(short.is_empty(), "{short:#?}");
+}
+
+/// With LONGHAUL_BLESS=1 the pictures of docs/remote-control.md are drawn again.
+#[test]
+fn pictures_can_be_drawn() {
+    if let Some(folder) = common::shared("rmm") {
+        pictures::draw(&folder);
+    }
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub struct ControllerLeg {
     pub hidden_ns: Option<u64>,
     /// Round trips that it comes from.
     pub samples: u32,
-    /// How it was measured: `stun`, `replies`, `handshake`.
+    /// How it was measured: `stun`, `replies`, `turns`, `handshake`.
     pub method: &'static str,
 }
 
@@ -30,8 +30,8 @@ impl Record {
     pub fn controller_leg(&self, remote: Peer) -> Option<ControllerLeg> {
         let others = || {
             // Who answers can be late, never early.
-            let both = self.by_replies(remote).into_iter().chain(self.by_handshake(remote));
-            both.min_by_key(|leg| leg.whole_ns)
+            let all = [self.by_replies(remote), self.by_turns(remote), self.by_handshake(remote)];
+            all.into_iter().flatten().min_by_key(|leg| leg.whole_ns)
         };
         self.through_relay(remote).or_else(|| self.by_checks(remote)).or_else(others)
     }
@@ -72,20 +72,33 @@ impl Record {
         })
     }
 
+    /// What a viewer sends when it gets ours.
+    fn by_replies(&self, remote: Peer) -> Option<ControllerLeg> {
+        let reply = self.interaction.as_deref()?.reply?;
+        self.behind(remote, (u64::from(reply.us) * 1_000, reply.samples), "replies")
+    }
+
+    /// Each answer of a handshake inside the session waits for the message before.
+    fn by_turns(&self, remote: Peer) -> Option<ControllerLeg> {
+        let chain = self.facts.turns.as_deref()?.chain.filter(|_| remote == Peer::Responder)?;
+        self.behind(remote, (chain.round_trip_ns, chain.turns), "turns")
+    }
+
     /// What only the program at the other end can answer, less the way to the session's own
     /// address. A relay may send something of its own as soon as it gets ours: what comes hardly
     /// later than its acknowledgement tells nothing.
-    fn by_replies(&self, remote: Peer) -> Option<ControllerLeg> {
-        let reply = self.interaction.as_deref()?.reply?;
+    fn behind(
+        &self,
+        remote: Peer,
+        (whole_ns, samples): (u64, u32),
+        method: &'static str,
+    ) -> Option<ControllerLeg> {
         let leg = if remote == Peer::Initiator { &self.near } else { &self.far };
-        let (whole_ns, transport) = (u64::from(reply.us) * 1_000, leg.transport_ns()?);
+        let transport = leg.transport_ns()?;
         let hidden = whole_ns.saturating_sub(transport);
-        (hidden >= REPLY_BEHIND_NS.max(transport / 2)).then_some(ControllerLeg {
-            whole_ns,
-            hidden_ns: Some(hidden),
-            samples: reply.samples,
-            method: "replies",
-        })
+        let apart = hidden >= REPLY_BEHIND_NS.max(transport / 3);
+        let hidden_ns = Some(hidden);
+        apart.then_some(ControllerLeg { whole_ns, hidden_ns, samples, method })
     }
 
     /// Who opens the session answers the server's first messages; a relay only passes them on. A

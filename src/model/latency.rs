@@ -253,6 +253,17 @@ pub struct Turns {
     pub answered: bool,
     /// Over TCP: how long the first answers took behind the acknowledgement of their question.
     pub lags: Lags,
+    /// Over TCP: answers of the responder in a row that took equally long.
+    pub chain: Option<Chain>,
+}
+
+/// Answers in a row that took equally long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// The lowest of these round trips.
+    pub round_trip_ns: u64,
+    /// How many these are.
+    pub turns: u32,
 }
 
 impl Heap for Turn {

@@ -10,6 +10,7 @@
 //! answers is behind it: the round trip of TLS or SSH is longer than that of TCP by the hidden leg
 //! (Xue et al., NDSS 2025).
 
+mod chain;
 mod lag;
 #[cfg(test)]
 mod lag_tests;
@@ -20,6 +21,7 @@ mod signs;
 #[cfg(test)]
 mod tests;
 
+use self::chain::ChainWatch;
 use self::lag::NOT_YET;
 use self::mark::{Mark, Slot, acknowledges};
 use self::openvpn::OpenvpnStep;
@@ -39,6 +41,10 @@ const SEGMENTS_MAX: u16 = 128;
 const BYTES_MAX: u32 = 32 * 1024;
 /// Segments within which lags are taken where the exchanges are over: four turns of a browser.
 const LAG_SEGMENTS_MAX: u16 = 64;
+/// Segments within which a handshake inside the session is looked for: SSH and RFB have few of their
+/// own, and a viewer may come some seconds after a tunnel.
+const CHAIN_SEGMENTS: u8 = 64;
+const CHAIN_SEGMENTS_TUNNEL: u8 = 128;
 /// Turns kept per session.
 const TURNS_MAX: usize = 16;
 /// Authentication requests that follow from the server's answer: `none`, key offered, key used.
@@ -78,7 +84,7 @@ enum Phase {
     Over,
 }
 
-/// The state of one session's opening: 224 bytes.
+/// The state of one session's opening: 248 bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Watch {
     turns: Vec<Turn>,
@@ -95,6 +101,7 @@ pub(super) struct Watch {
     /// SSH: the server's identification string. TLS: a ping that waits for its answer.
     asked: Slot,
     pings: Pings,
+    chain: ChainWatch,
     segments: u16,
     bytes: u32,
     /// TLS runs inside RDP.
@@ -117,6 +124,7 @@ impl Default for Watch {
             before: None,
             asked: Slot::EMPTY,
             pings: Pings::default(),
+            chain: ChainWatch::default(),
             segments: 0,
             bytes: 0,
             rdp: false,
@@ -143,6 +151,11 @@ impl Heap for Watch {
 impl Watch {
     /// Whether there is nothing more to measure.
     pub(super) fn is_over(&self) -> bool {
+        self.is_past_turns() && self.chain.is_over()
+    }
+
+    /// Whether only a chain may follow.
+    fn is_past_turns(&self) -> bool {
         self.phase == Phase::Over && self.lags_over
     }
 
@@ -153,11 +166,12 @@ impl Watch {
 
     /// Adds the results to the session's turns, created if there are results.
     pub(super) fn leave<'f>(self, known: impl FnOnce() -> &'f mut Turns) {
-        let says = !self.turns.is_empty() || !self.lags.is_empty();
+        let chain = self.chain.result();
+        let says = !self.turns.is_empty() || !self.lags.is_empty() || chain.is_some();
         if says || self.excluded != Exclusions::default() {
             let known = known();
             known.excluded.0 |= self.excluded.0;
-            known.lags = self.lags;
+            (known.lags, known.chain) = (self.lags, chain);
             match known.turns.is_empty() {
                 true => known.turns = self.turns,
                 false => known.turns.extend(self.turns),
@@ -177,7 +191,16 @@ impl Watch {
                 self.exclude(Exclusions::LOSS, beside);
             }
             (self.phase, self.lags_over) = (Phase::Over, true);
+            self.chain.end();
             return;
+        }
+        self.take_chain(segment);
+        if self.is_past_turns() {
+            if segment.from == Peer::Initiator {
+                self.last.0 = Slot::of(mark);
+            }
+            self.before = Some(segment.from);
+            return self.bound(segment);
         }
         self.take_lag(segment, beside.tls);
         match segment.from {
@@ -198,6 +221,23 @@ impl Watch {
         self.acknowledged(segment.from, segment.numbers.1, segment.time);
         self.before = Some(segment.from);
         self.bound(segment);
+    }
+
+    /// An answer of the responder, whatever is exchanged.
+    fn take_chain(&mut self, segment: &Segment<'_>) {
+        self.chain.pass();
+        if self.chain.is_over() {
+            return;
+        }
+        if segment.from != Peer::Responder || self.before != Some(Peer::Initiator) {
+            return;
+        }
+        let Some(asked) = self.last.0.get() else { return };
+        let whole = asked.troubles == segment.troubles;
+        if whole && acknowledges(segment.numbers.1, asked.end) {
+            let after = segment.time.checked_since(asked.time);
+            after.into_iter().for_each(|after| self.chain.answer(after));
+        }
     }
 
     /// The initiator's first payload. An SSH client sends its identification string without being
@@ -224,6 +264,10 @@ impl Watch {
         }
         match self.phase {
             Phase::Unknown if bytes.starts_with(b"SSH-") => self.phase = Phase::Ssh,
+            // A server of VNC that connects to its viewer.
+            Phase::Unknown if bytes.starts_with(b"RFB ") => {
+                self.chain.begin(CHAIN_SEGMENTS_TUNNEL);
+            }
             Phase::Unknown if signs::is_rdp_request(bytes) => self.phase = Phase::Rdp,
             Phase::Unknown if openvpn::begins(bytes) => {
                 self.phase = Phase::Openvpn(OpenvpnStep::Reset);
@@ -292,15 +336,18 @@ impl Watch {
             _ => {}
         }
         self.phase = Phase::Hello;
+        self.chain.begin(CHAIN_SEGMENTS);
     }
 
     fn observe_responder(&mut self, segment: &Segment<'_>, mark: Mark, beside: &mut Beside<'_>) {
         let bytes = segment.payload;
         match self.phase {
             Phase::Unknown if bytes.starts_with(b"RFB ") => {
+                self.chain.begin(CHAIN_SEGMENTS_TUNNEL);
                 self.phase = Phase::Rounds(Exchange::Rfb, RFB_TURNS);
             }
             Phase::Unknown | Phase::Ssh if bytes.starts_with(b"SSH-") => {
+                self.chain.begin(CHAIN_SEGMENTS_TUNNEL);
                 self.asked = Slot::of(mark);
                 self.phase = Phase::Ssh;
             }
@@ -457,6 +504,9 @@ impl Watch {
         let unknown = self.phase == Phase::Unknown && self.segments >= SEGMENTS_UNKNOWN;
         if unknown || self.segments >= SEGMENTS_MAX || self.bytes >= BYTES_MAX {
             self.phase = Phase::Over;
+        }
+        if self.bytes >= BYTES_MAX {
+            self.chain.end();
         }
         let past = unknown || self.segments >= LAG_SEGMENTS_MAX || self.lags.is_full();
         self.lags_over |= past;

@@ -312,8 +312,9 @@ Totals of EndpointRow [
     field(("longhaul.remote_control.method", 3, Kind::Text, "", Shown::Sometimes,
         |r| read::controller_leg(r, |leg| Value::Word(leg.method)),
         "How they were measured: `stun` (requests of both ends, also through a relay), `replies` \
-         (messages that the other end's program sends when it gets ours), `handshake` (TLS, RDP \
-         or DTLS of a session that the other end opened).")),
+         (messages that the other end's program sends when it gets ours), `turns` (answers in a \
+         row that take equally long, in a session that our side opened: a handshake inside it), \
+         `handshake` (TLS, RDP or DTLS of a session that the other end opened).")),
     field(("longhaul.synthetic_input.confidence", 3, Kind::Float, "", Shown::Sometimes,
         |r| read::synthetic(r, |s| Value::float_opt(Some(s.confidence))),
         "Of home hosts, from 0 to 1; 0.5 and more reads as: a device or program makes the input \
