@@ -24,7 +24,7 @@ use longhaul::model::Nanos;
 use longhaul::model::Peer;
 use longhaul::model::Record;
 use longhaul::model::SourceInfo;
-use longhaul::model::interaction::{Class, Echo, Interaction, InteractionSums, Reply};
+use longhaul::model::interaction::{Class, Echo, Interaction, InteractionSums, Reply, Stalls};
 use longhaul::model::remote_control::RemoteControl;
 use longhaul::model::schema;
 use longhaul::model::site_values::SiteValues;
@@ -67,7 +67,7 @@ fn embedded_and_directory_are_the_same_rules() {
     let numbers: Vec<&str> = embedded.iter().map(|rule| rule.info().id.as_str()).collect();
     let want = "D01 D01 D02 D03 D03 D04 D05 D05 D05 D05 D05 D06 D06 D07 D08 D08 D08 D09 D10 D10 \
                 D10 D10 D11 D11 D12 D12 D12 D12 D13 D14 D14 D14 D15 D16 D16 D17 D17 D18 D18 D18 D18 D19 D20 \
-                D20 D21 D22 D22 D23 D23 D23 D24 D24 D25 D26 D27 D28 D29 D30 D32 D33 D34 D35 D36 D37 D40 \
+                D20 D21 D22 D22 D23 D23 D23 D24 D24 D25 D26 D27 D28 D29 D30 D31 D32 D33 D34 D35 D36 D37 D40 \
                 D41 D42 D43 D43 D44 D45 D46";
     assert_eq!(numbers.join(" "), want);
 }
@@ -717,6 +717,8 @@ fn pools() -> Vec<(&'static str, Vec<Value>)> {
         ("longhaul.device.name", pool(json!(["pikvm", "laptop"]))),
         ("longhaul.device.name_sources", pool(json!([1, 2]))),
         ("longhaul.device.name_confirmed", pool(json!([true]))),
+        ("longhaul.stalls.most", pool(json!([4, 6]))),
+        ("longhaul.stalls.ratio", pool(json!([4, 6]))),
         ("longhaul.device.arp_senders", pool(json!([2, 3]))),
         ("longhaul.dns.questions", pool(json!([1, 2]))),
         ("source.packets", pool(json!([1, 2]))),
@@ -818,7 +820,7 @@ fn another_sigma_engine_agrees() {
     let mut seen = std::collections::BTreeSet::new();
     // The same events every time: whether every rule fired must not be a matter of luck.
     let rng = proptest::test_runner::TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-    let config = ProptestConfig::with_cases(3_000);
+    let config = ProptestConfig::with_cases(5_000);
     let mut runner = proptest::test_runner::TestRunner::new_with_rng(config, rng);
     let seen_cell = std::cell::RefCell::new(&mut seen);
     runner
@@ -909,8 +911,9 @@ fn interaction() -> Interaction {
     let (class, controlled) = (Class::RemoteControl, Some(Peer::Responder));
     let checks = longhaul::model::remote_control::Checks::NONE;
     let echo = Some(Echo { median_ns: 140_000_000, samples: 210, together: 3 });
+    let stalls = Some(Stalls { hours: 3, most: 12, others: 4 });
     let reply = Some(Reply { us: 264_000, samples: 145, share: 0.97 });
-    Interaction { sums, checks, echo, reply, class, confidence: 0.75, controlled }
+    Interaction { sums, checks, echo, reply, stalls, class, confidence: 0.75, controlled }
 }
 
 fn full() -> Record {

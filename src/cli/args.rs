@@ -102,6 +102,12 @@ pub(super) struct RunArgs {
     /// Use the Sigma rules of this directory or file instead of the embedded ones; may be repeated
     #[arg(long, value_name = "PATH")]
     rules_only: Vec<PathBuf>,
+    /// Also apply these rules, which are off by default: numbers, names or ids
+    #[arg(long, value_name = "RULE,...", value_delimiter = ',')]
+    enable: Vec<String>,
+    /// Do not apply these rules: numbers, names or ids
+    #[arg(long, value_name = "RULE,...", value_delimiter = ',')]
+    disable: Vec<String>,
     /// Use the MMDB files of this directory instead of the embedded ones
     #[arg(long, value_name = "DIR")]
     geo: Option<PathBuf>,
@@ -283,6 +289,11 @@ impl RunArgs {
         for (flag, slot) in
             [(&self.rules, &mut plan.rules), (&self.rules_only, &mut plan.rules_only)]
         {
+            if !flag.is_empty() {
+                slot.clone_from(flag);
+            }
+        }
+        for (flag, slot) in [(&self.enable, &mut plan.enable), (&self.disable, &mut plan.disable)] {
             if !flag.is_empty() {
                 slot.clone_from(flag);
             }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::cli::convert;
 use crate::cli::{self, CommandResult, RAN, progress::Bar};
 use crate::config::parse_level;
-use crate::detect::{LineOf, RuleSet, RuleSetInfo};
+use crate::detect::{LineOf, RuleSet, RuleSetInfo, Switches};
 use crate::emit::SCHEMA_VERSION;
 use crate::emit::json_schema::Lines;
 use crate::hunt::expression::Expr;
@@ -250,7 +250,10 @@ impl Asked {
             let error = Error::new("--table", "rules judge sessions and endpoints only");
             errors.push(error.help("give one of these, or --where without rules"));
         }
-        let load = || RuleSet::load(&args.rules_only, &args.rules, &SiteValues::default());
+        let load = || {
+            let rules = RuleSet::load(&args.rules_only, &args.rules, &SiteValues::default())?;
+            rules.switched(Switches::default())
+        };
         let rules = judges.then(load).transpose();
         let rules = rules.map_err(|more| errors.extend(more)).unwrap_or_default();
         if errors.is_empty() {

@@ -110,11 +110,13 @@ pub(super) fn run(command: &RulesCommand) -> CommandResult {
         RulesCommand::List { paths, config } => {
             let mut text = String::new();
             let site = queries::site_values(config.as_deref())?;
-            for rule in queries::rules(paths, &site)? {
+            for (rule, enabled) in queries::rules(paths, &site)? {
+                let off = if enabled { "" } else { " (off unless enabled)" };
                 let (id, level, group) = (&rule.id, rule.level.as_str(), rule.group.as_str());
                 let (ratio, name, title) = (rule.ratio, &rule.name, &rule.title);
                 // Writing into a String cannot fail.
-                let _ = writeln!(text, "{id}  {group:<10} {ratio:>6} {level:<13} {name}  {title}");
+                let _ =
+                    writeln!(text, "{id}  {group:<10} {ratio:>6} {level:<13} {name}  {title}{off}");
             }
             cli::print(&text)?;
             Ok(RAN)

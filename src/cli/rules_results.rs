@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::cli::{self, CommandResult, RAN};
+use crate::model::RuleInfo;
 use crate::model::site_values::SiteValues;
 use crate::pipeline::queries::{self, Statement};
 use crate::report::units;
@@ -59,6 +60,8 @@ fn one_line(text: &str) -> String {
 pub(super) fn stats(run: &Path, json: bool) -> CommandResult {
     let results = Results::open(run).map_err(|e| vec![e])?;
     let rules = queries::rules(&[], &SiteValues::default())?;
+    let rules: Vec<RuleInfo> =
+        rules.into_iter().filter_map(|(info, enabled)| enabled.then_some(info)).collect();
     let stats = stats::stats(&results, &rules).map_err(|e| vec![e])?;
     cli::print(&if json { json_lines(&stats) } else { table(&stats) })?;
     Ok(RAN)

@@ -21,8 +21,8 @@ use crate::model::Error;
 use crate::model::likelihood::LikelihoodKeys;
 use crate::model::site_values::{SiteValue, SiteValues, ThresholdKeys};
 
-const KEYS: &str = "keys are home, nat64, place, sensor, vantage, workers, rules, rules_only, geo, \
-                    lists, signatures, approved, controller_countries, foreign_hours, subjects, \
+const KEYS: &str = "keys are home, nat64, place, sensor, vantage, workers, rules, rules_only, \
+                    enable, disable, geo, lists, signatures, approved, controller_countries, foreign_hours, subjects, \
                     pseudonymise, state, learn_days, learn_only, min_level, max_ratio, no_decap, \
                     key, dedup, dedup_window_us, memory, unanswered, updates, write_updates, \
                     out_max and [caps] with sessions, endpoints, alerts, baselines, bindings, \
@@ -55,6 +55,8 @@ struct Keys {
     max_ratio: Option<Spanned<usize>>,
     rules: Option<Paths>,
     rules_only: Option<Paths>,
+    enable: Option<Vec<String>>,
+    disable: Option<Vec<String>>,
     geo: Option<PathBuf>,
     lists: Option<PathBuf>,
     signatures: Option<PathBuf>,
@@ -202,6 +204,8 @@ impl ConfigFile {
         if let Some(paths) = keys.rules_only {
             plan.rules_only = paths.into();
         }
+        plan.enable = keys.enable.unwrap_or(plan.enable.drain(..).collect());
+        plan.disable = keys.disable.unwrap_or(plan.disable.drain(..).collect());
         plan.geo = keys.geo.or(plan.geo.take());
         plan.lists = keys.lists.or(plan.lists.take());
         plan.signatures = keys.signatures.or(plan.signatures.take());

@@ -240,6 +240,10 @@ pub struct Plan {
     pub rules: Vec<PathBuf>,
     /// Those to use instead of the embedded ones.
     pub rules_only: Vec<PathBuf>,
+    /// Rules that the site switches on, and off: numbers, names or ids.
+    pub enable: Vec<String>,
+    /// See `enable`.
+    pub disable: Vec<String>,
     /// What the site says of the prior and of likelihood ratios.
     pub likelihood: Likelihood,
     /// What the site writes into rules.
@@ -334,6 +338,8 @@ impl Default for Plan {
             config: None,
             rules: Vec::new(),
             rules_only: Vec::new(),
+            enable: Vec::new(),
+            disable: Vec::new(),
             likelihood: Likelihood::default(),
             site_values: SiteValues::default(),
             geo: None,

@@ -14,6 +14,7 @@ macro_rules! embedded {
 embedded! {
     "behaviour/d25_synthetic_input.yml"
     "behaviour/d26_hours_and_never_idle.yml"
+    "behaviour/d31_input_stall_bursts.yml"
     "behaviour/d32_egress_volume_anomaly.yml"
     "behaviour/d42_conference_marathon.yml"
     "co_location/d14_colocated_employees.yml"

@@ -41,6 +41,8 @@ pub struct Rule {
     pub(super) ratio_of: RatioOf,
     /// Its ratio where a tag of a benign explanation holds.
     pub(super) tagged: BTreeMap<String, f64>,
+    /// It judges unless a site switches it off; else only where a site switches it on.
+    pub(super) enabled: bool,
     /// The date of its last change, if given.
     pub(super) dated: Option<Nanos>,
     pub(super) description: String,
@@ -131,6 +133,11 @@ impl Rule {
     /// Where its likelihood ratio comes from.
     pub fn ratio_of(&self) -> RatioOf {
         self.ratio_of
+    }
+
+    /// Whether it judges where a site says nothing of it.
+    pub fn is_enabled(&self) -> bool {
+        self.enabled
     }
 
     /// Whether it has what an alert of its own needs.

@@ -166,6 +166,7 @@ fn rule_of(
         service,
         ratio_of: if own.ratio.is_some() { RatioOf::Rule } else { RatioOf::Nothing },
         tagged: BTreeMap::new(),
+        enabled: own.enabled,
         list_age_days_max: own.list_max_age_days.unwrap_or(LIST_AGE_DAYS_MAX),
         dated: date_of(sigma),
         description: sigma.description.clone().unwrap_or_default(),

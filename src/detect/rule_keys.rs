@@ -41,6 +41,12 @@ pub(super) struct Own {
     pub(super) at_least: Option<u64>,
     #[serde(default)]
     pub(super) subject: Option<String>,
+    #[serde(default = "yes")]
+    pub(super) enabled: bool,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 impl Own {
@@ -68,6 +74,7 @@ impl Own {
             merge_by: Vec::new(),
             at_least: None,
             subject: None,
+            enabled: true,
         }
     }
 }
@@ -122,7 +129,7 @@ pub(super) fn read_own(sigma: &SigmaRule, doc: &Document, errors: &mut Vec<Error
                 line => line,
             };
             let help = "keys: id, family, topologies, group, ratio or weight, message, evidence, \
-                    list_max_age_days, benign_checked, merge_by, at_least, subject";
+                    list_max_age_days, benign_checked, merge_by, at_least, subject, enabled";
             errors.push(doc.refuse(line, format!("`longhaul`: {cause}")).help(help));
         })
         .ok()

@@ -52,6 +52,18 @@ impl<S: Judged> RuleGroup<S> {
         }
     }
 
+    /// Of rules that are off only those are left that correlations count.
+    fn switch(&mut self, on: impl Fn(&Rule) -> bool) {
+        let (rules, parts) = (std::mem::take(&mut self.rules), std::mem::take(&mut self.parts));
+        for (mut rule, parts) in rules.into_iter().zip(parts) {
+            rule.stands &= on(&rule.rule);
+            if rule.stands || !parts.is_empty() {
+                self.rules.push(rule);
+                self.parts.push(parts);
+            }
+        }
+    }
+
     /// The rules that correlations count, with what is read of their events.
     fn counting(&self) -> impl Iterator<Item = Counting<'_, S>> {
         let all = self.rules.iter().zip(&self.parts);
@@ -249,6 +261,18 @@ impl RuleSet {
         let rules = of_sessions.chain(self.endpoints.rules.iter().map(|rule| &rule.rule));
         self.rules = listed(rules, self.correlations.as_slice());
         Ok(self)
+    }
+
+    /// The same rules, of which only some raise alerts; others are left only where a correlation
+    /// counts their events.
+    pub(super) fn raising(mut self, on: impl Fn(&Rule) -> bool) -> RuleSet {
+        self.sessions.switch(&on);
+        self.endpoints.switch(&on);
+        for one in self.correlations.iter_mut() {
+            one.stands &= on(&one.rule);
+        }
+        self.rules.retain(|rule| on(rule));
+        self
     }
 
     /// What authors hardly mean, parts of correlations included: rule, line, text.

@@ -104,6 +104,26 @@ pub struct Reply {
     pub share: f64,
 }
 
+/// Keystrokes that came at once after a stall, by hours in which somebody typed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stalls {
+    /// Such hours.
+    pub hours: u32,
+    /// Bursts in the hour with most of them.
+    pub most: u32,
+    /// Those in all other hours together.
+    pub others: u32,
+}
+
+impl Stalls {
+    /// How often as many as in other hours, on average; where there were none at all, as if there
+    /// had been one. None without two hours to compare with.
+    pub fn ratio(&self) -> Option<f64> {
+        let others = self.hours.checked_sub(1).filter(|others| *others >= 2)?;
+        Some(f64::from(self.most) * f64::from(others) / f64::from(self.others.max(1)))
+    }
+}
+
 /// Sums, and what they look like.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Interaction {
@@ -113,6 +133,8 @@ pub struct Interaction {
     pub checks: Checks,
     /// Echoes of the initiator's keystrokes.
     pub echo: Option<Echo>,
+    /// The initiator's keystrokes at once after a stall.
+    pub stalls: Option<Stalls>,
     /// Replies of the end that is not ours.
     pub reply: Option<Reply>,
     /// The class.

@@ -334,6 +334,8 @@ fn shaping_arguments(plan: &Plan) -> Vec<String> {
     });
     let flags = [
         ("filter", plan.filter.clone()),
+        ("enable", joined(&plan.enable)),
+        ("disable", joined(&plan.disable)),
         ("key", joined(&plan.key)),
         ("no-decap", joined(&plan.no_decap)),
         ("place", plan.place.clone()),

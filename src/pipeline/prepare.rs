@@ -14,7 +14,7 @@ use crate::capture::{HashPolicy, InputSpec, ReadOptions, Threads, Windows, expan
 use crate::config::memory::{Bounds, Shares};
 use crate::config::{HashInputs, Plan, PointBy};
 use crate::decode::DecodeConfig;
-use crate::detect::{LIST_AGE_DAYS_MAX, ListSource, RuleSet, SourceCatalog};
+use crate::detect::{LIST_AGE_DAYS_MAX, ListSource, RuleSet, SourceCatalog, Switches};
 use crate::enrich::geo::Question;
 use crate::enrich::lists::ListInfo;
 use crate::enrich::{EnrichData, EnrichOptions, Nat64, Prefix, parse_place};
@@ -111,6 +111,8 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared, Vec<Error>> {
         errors.into_iter().map(|error| placed(error, place)).collect()
     };
     let rules = rules.map(|rules| rules.weighed(&plan.likelihood).map_err(placed_all));
+    let switches = Switches { enable: &plan.enable, disable: &plan.disable };
+    let rules = rules.map(|rules| rules.and_then(|rules| rules.switched(switches)));
     let rules = rules.and_then(|rules| keep(rules, &mut errors));
     let enrich = keep(load_enrich(plan), &mut errors);
     if let Some(expression) = &plan.filter {

@@ -103,10 +103,11 @@ pub fn site_values(config: Option<&Path>) -> Result<SiteValues, Vec<Error>> {
     Ok(plan.site_values)
 }
 
-/// Every rule of the paths, or of the embedded set if there are none.
-pub fn rules(paths: &[PathBuf], site: &SiteValues) -> Result<Vec<RuleInfo>, Vec<Error>> {
+/// Every rule of the paths, or of the embedded set if there are none; and whether it is on where
+/// nobody says otherwise.
+pub fn rules(paths: &[PathBuf], site: &SiteValues) -> Result<Vec<(RuleInfo, bool)>, Vec<Error>> {
     let rules = RuleSet::load(paths, &[], site)?;
-    Ok(rules.iter().map(|rule| RuleInfo::clone(rule.info())).collect())
+    Ok(rules.iter().map(|rule| (RuleInfo::clone(rule.info()), rule.is_enabled())).collect())
 }
 
 /// What a check of rules has to say.

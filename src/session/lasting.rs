@@ -12,6 +12,7 @@ mod interaction;
 pub(crate) mod messages;
 mod pool;
 mod replies;
+mod stalls;
 
 pub(crate) use pool::Pool;
 
@@ -26,6 +27,7 @@ use crate::session::lasting::echo::EchoObserver;
 use crate::session::lasting::interaction::InteractionObserver;
 use crate::session::lasting::messages::{INPUT_MAX, MessageObserver, Sighting};
 use crate::session::lasting::replies::Replies;
+use crate::session::lasting::stalls::StallObserver;
 use crate::session::state::{Bits, Session};
 use crate::session::{Arrival, Listener};
 use crate::wire::multiplexed::Content;
@@ -97,6 +99,7 @@ pub(crate) struct Lasting {
     pub(crate) messages: MessageObserver,
     pub(crate) checks: ChecksObserver,
     pub(crate) echo: EchoObserver,
+    pub(crate) stalls: StallObserver,
     pub(crate) replies: Measured,
 }
 
@@ -113,6 +116,7 @@ impl Lasting {
             messages: MessageObserver::NONE,
             checks: ChecksObserver::NONE,
             echo: EchoObserver::NONE,
+            stalls: StallObserver::NONE,
             replies: Measured::Not,
         }
     }
@@ -126,6 +130,7 @@ impl Lasting {
         self.interaction.see(passed, &content);
         self.checks.see(passed, &content);
         self.echo.see(passed, &content);
+        self.stalls.see(passed, &content);
         self.bulk.follow(passed, self.interaction.longest(passed.from), clock);
         self.messages.see(passed, &content, clock)
     }
@@ -175,6 +180,7 @@ impl Lasting {
         self.messages.turn();
         self.checks.turn();
         self.echo.turn();
+        self.stalls.turn();
     }
 
     /// Adds what the observers saw, and the replies.
@@ -182,10 +188,10 @@ impl Lasting {
         self.settle();
         record.activity = self.activity.result();
         let (checks, echo) = (self.checks.result(), self.echo.result());
-        record.interaction = self
-            .interaction
-            .result()
-            .map(|sums| Box::new(Interaction { checks, echo, reply, ..Interaction::new(sums) }));
+        let stalls = self.stalls.result();
+        record.interaction = self.interaction.result().map(|sums| {
+            Box::new(Interaction { checks, echo, reply, stalls, ..Interaction::new(sums) })
+        });
     }
 
     /// What its replies said until they were given up, or it was removed.

@@ -1,7 +1,7 @@
 //! Packets of a capture, for pictures.
 //!
-//! Owns: the little of pcap, IPv4, TCP and UDP that the laboratory's captures need. In: a file. Out:
-//! packets with payload. Never: a stand-in for the product's own reader.
+//! Owns: the little of pcap, IPv4, TCP and UDP that the laboratory's captures need. In: a file.
+//! Out: packets with payload. Never: a stand-in for the product's own reader.
 
 use std::path::Path;
 

@@ -60,7 +60,8 @@ impl Picture {
         let (x, bottom) = (panel.x, TOP + PANEL.1);
         writeln!(
             self.0,
-            "<rect x=\"{x}\" y=\"{TOP}\" width=\"{}\" height=\"{}\" fill=\"none\" stroke=\"#444\"/>",
+            "<rect x=\"{x}\" y=\"{TOP}\" width=\"{}\" height=\"{}\" fill=\"none\" \
+             stroke=\"#444\"/>",
             PANEL.0, PANEL.1
         )
         .unwrap();

@@ -1,6 +1,6 @@
 //! Fields of control and of the controller, by name.
 
-use longhaul::model::interaction::{Class, Interaction};
+use longhaul::model::interaction::{Class, Interaction, Stalls};
 use longhaul::model::record::Place;
 use longhaul::model::remote_control::RemoteControl;
 use longhaul::model::{Peer, Record};
@@ -39,6 +39,22 @@ pub(super) fn set_interaction(record: &mut Record, name: &str, value: &Json) -> 
                     _ => side.active_s = number,
                 }
             }
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+/// A field of `longhaul.stalls`: hours, bursts in one, then the ratio.
+pub(super) fn set_stalls(record: &mut Record, name: &str, value: &Json) -> Option<()> {
+    let seen = record.interaction.get_or_insert_default();
+    let stalls = seen.stalls.get_or_insert(Stalls { hours: 13, most: 6, others: 12 });
+    match name {
+        "hours" => stalls.hours = small(value)?,
+        "most" => stalls.most = small(value)?,
+        "ratio" => {
+            let others = f64::from(stalls.hours.checked_sub(1)?);
+            stalls.others = (f64::from(stalls.most) * others / value.as_f64()?).round() as u32;
         }
         _ => return None,
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 use crate::records::app_facts::set_app_facts;
-use crate::records::interaction::{set_echo, set_interaction, set_remote_control};
+use crate::records::interaction::{set_echo, set_interaction, set_remote_control, set_stalls};
 use crate::records::latency::gap_over_udp;
 use crate::records::latency::set_gap;
 use crate::records::latency::set_gap_over_udp;
@@ -156,6 +156,9 @@ fn set(record: &mut Record, name: &str, value: &Json) -> Option<()> {
     }
     if let Some(rest) = name.strip_prefix("longhaul.interaction.") {
         return set_interaction(record, rest, value);
+    }
+    if let Some(rest) = name.strip_prefix("longhaul.stalls.") {
+        return set_stalls(record, rest, value);
     }
     if let Some(rest) = name.strip_prefix("longhaul.echo.") {
         return set_echo(record, rest, value);

@@ -3,9 +3,9 @@
 //! Owns: the run of turns in progress, and the one that was longest away. In: answers of the
 //! responder in the opening of a session. Out: a [`Chain`]. Never: one without [`LEAST`] turns.
 //!
-//! A tunnel's relay acknowledges what goes through it, but a handshake inside it (SSH in SSH, RFB in
-//! TLS) goes to whoever is at the other end: each message waits for the answer to the one before.
-//! Five answers that agree within 8 % are no accident: of what a person types, intervals differ.
+//! A tunnel's relay acknowledges what goes through it, but a handshake inside it (SSH in SSH, RFB
+//! in TLS) goes to whoever is at the other end: each message waits for the answer to the one
+//! before. Five answers that agree within 8 % are no accident: of what a person types, intervals differ.
 
 use crate::model::Nanos;
 use crate::model::latency::Chain;

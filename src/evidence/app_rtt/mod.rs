@@ -41,8 +41,8 @@ const SEGMENTS_MAX: u16 = 128;
 const BYTES_MAX: u32 = 32 * 1024;
 /// Segments within which lags are taken where the exchanges are over: four turns of a browser.
 const LAG_SEGMENTS_MAX: u16 = 64;
-/// Segments within which a handshake inside the session is looked for: SSH and RFB have few of their
-/// own, and a viewer may come some seconds after a tunnel.
+/// Segments within which a handshake inside the session is looked for: SSH and RFB have few of
+/// their own, and a viewer may come some seconds after a tunnel.
 const CHAIN_SEGMENTS: u8 = 64;
 const CHAIN_SEGMENTS_TUNNEL: u8 = 128;
 /// Turns kept per session.

@@ -3,7 +3,7 @@
 //! Owns: name, type, unit, accessor and meaning of each. In: a record. Out: its values.
 //! Never: a field that sessions.ndjson does not have.
 
-use crate::model::interaction::{Class, Echo, Interaction, Reply, SideSums};
+use crate::model::interaction::{Class, Echo, Interaction, Reply, SideSums, Stalls};
 use crate::model::record::Activity;
 use crate::model::schema::session::field;
 use crate::model::schema::table::table;
@@ -32,6 +32,10 @@ fn echo<'a>(record: &'a Record, get: impl FnOnce(&'a Echo) -> Value<'a>) -> Valu
 
 fn reply(record: &Record, get: impl FnOnce(&Reply) -> Value<'static>) -> Value<'_> {
     interaction(record, |seen| seen.reply.as_ref().map_or(Value::Absent, get))
+}
+
+fn stalls(record: &Record, get: impl FnOnce(&Stalls) -> Value<'static>) -> Value<'_> {
+    interaction(record, |seen| seen.stalls.as_ref().map_or(Value::Absent, get))
 }
 
 /// The median echo, and the lowest acknowledgement of the same side.
@@ -118,6 +122,18 @@ pub(super) Looks of Record where (|r| r.interaction.is_some()) [
     field(("longhaul.interaction.reply_share", 3, Kind::Float, "", Shown::Sometimes,
         |r| reply(r, |reply| Value::Float(reply.share)),
         "The share of them that came so long after one of ours.")),
+    field(("longhaul.stalls.hours", 3, Kind::Int, "", Shown::Sometimes,
+        |r| stalls(r, |stalls| Value::Int(stalls.hours.into())),
+        "Over TCP: hours (UTC) in which the initiator sent 60 messages or more that may be \
+         keystrokes; from ten seconds after the session's beginning on.")),
+    field(("longhaul.stalls.most", 3, Kind::Int, "", Shown::Sometimes,
+        |r| stalls(r, |stalls| Value::Int(stalls.most.into())),
+        "Bursts in the one of these hours that has most: three such messages within 10 ms, behind \
+         a silence of 200 ms or more.")),
+    field(("longhaul.stalls.ratio", 3, Kind::Float, "", Shown::Sometimes,
+        |r| stalls(r, |stalls| stalls.ratio().map_or(Value::Absent, Value::Float)),
+        "That over the mean of the other hours, of which there are two or more; as if they had one \
+         burst where they have none.")),
     field(("longhaul.echo.median_us", 3, Kind::Float, "us", Shown::Sometimes,
         |r| echo(r, |echo| Value::Micros(echo.median_ns)),
         "Over TCP: median time from a keystroke of the initiator, after a quarter of a second of \
