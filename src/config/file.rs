@@ -22,7 +22,8 @@ use crate::model::likelihood::LikelihoodKeys;
 use crate::model::site_values::{SiteValue, SiteValues, ThresholdKeys};
 
 const KEYS: &str = "keys are home, nat64, place, sensor, vantage, workers, rules, rules_only, \
-                    enable, disable, geo, lists, signatures, approved, controller_countries, foreign_hours, subjects, \
+                    enable, disable, geo, lists, signatures, approved, controller_countries, \
+                    foreign_hours, subjects, \
                     pseudonymise, state, learn_days, learn_only, min_level, max_ratio, no_decap, \
                     key, dedup, dedup_window_us, memory, unanswered, updates, write_updates, \
                     out_max and [caps] with sessions, endpoints, alerts, baselines, bindings, \
