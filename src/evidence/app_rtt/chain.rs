@@ -5,10 +5,18 @@
 //!
 //! A tunnel's relay acknowledges what goes through it, but a handshake inside it (SSH in SSH, RFB
 //! in TLS) goes to whoever is at the other end: each message waits for the answer to the one
-//! before. Five answers that agree within 8 % are no accident: of what a person types, intervals differ.
+//! before. Five answers that agree within 8 % are no accident: intervals of what a person types
+//! differ.
 
-use crate::model::Nanos;
+use super::Watch;
+use super::mark::acknowledges;
 use crate::model::latency::Chain;
+use crate::model::{Nanos, Peer, Segment};
+
+/// Segments within which a handshake inside the session is looked for: SSH and RFB have few of
+/// their own, and a viewer may come some seconds after a tunnel.
+pub(super) const CHAIN_SEGMENTS: u8 = 64;
+pub(super) const CHAIN_SEGMENTS_TUNNEL: u8 = 128;
 
 /// Turns of a chain, at least.
 const LEAST: u8 = 5;
@@ -19,7 +27,6 @@ const LONGEST_US: u32 = 1_000_000;
 /// Segments after which one in five must have been an answer, if no more than that are looked at
 /// anyway: a page or a file has fewer.
 const TALKS_AFTER: u8 = 16;
-const SHORT: u8 = 64;
 
 /// The turns so far.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,7 +55,7 @@ impl ChainWatch {
 
     pub(super) const fn is_over(&self) -> bool {
         let quiet = self.segments >= TALKS_AFTER && self.answers < self.segments / 5;
-        self.segments >= self.limit || quiet && self.limit <= SHORT
+        self.segments >= self.limit || quiet && self.limit <= CHAIN_SEGMENTS
     }
 
     /// A segment passed.
@@ -83,6 +90,25 @@ impl ChainWatch {
             round_trip_ns: u64::from(self.best_us) * 1_000,
             turns: self.best_turns.into(),
         })
+    }
+}
+
+impl Watch {
+    /// An answer of the responder, whatever is exchanged.
+    pub(super) fn take_chain(&mut self, segment: &Segment<'_>) {
+        self.chain.pass();
+        if self.chain.is_over() {
+            return;
+        }
+        if segment.from != Peer::Responder || self.before != Some(Peer::Initiator) {
+            return;
+        }
+        let Some(asked) = self.last.0.get() else { return };
+        let whole = asked.troubles == segment.troubles;
+        if whole && acknowledges(segment.numbers.1, asked.end) {
+            let after = segment.time.checked_since(asked.time);
+            after.into_iter().for_each(|after| self.chain.answer(after));
+        }
     }
 }
 
@@ -122,7 +148,7 @@ mod tests {
     fn it_ends_at_its_bounds() {
         let mut chain = ChainWatch::default();
         assert!(chain.is_over(), "nothing carries anything");
-        chain.begin(SHORT);
+        chain.begin(CHAIN_SEGMENTS);
         for n in 0..16 {
             assert!(!chain.is_over(), "{n}");
             chain.pass();

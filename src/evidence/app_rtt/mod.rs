@@ -11,6 +11,7 @@
 //! (Xue et al., NDSS 2025).
 
 mod chain;
+mod excluded;
 mod lag;
 #[cfg(test)]
 mod lag_tests;
@@ -21,7 +22,7 @@ mod signs;
 #[cfg(test)]
 mod tests;
 
-use self::chain::ChainWatch;
+use self::chain::{CHAIN_SEGMENTS, CHAIN_SEGMENTS_TUNNEL, ChainWatch};
 use self::lag::NOT_YET;
 use self::mark::{Mark, Slot, acknowledges};
 use self::openvpn::OpenvpnStep;
@@ -41,10 +42,6 @@ const SEGMENTS_MAX: u16 = 128;
 const BYTES_MAX: u32 = 32 * 1024;
 /// Segments within which lags are taken where the exchanges are over: four turns of a browser.
 const LAG_SEGMENTS_MAX: u16 = 64;
-/// Segments within which a handshake inside the session is looked for: SSH and RFB have few of
-/// their own, and a viewer may come some seconds after a tunnel.
-const CHAIN_SEGMENTS: u8 = 64;
-const CHAIN_SEGMENTS_TUNNEL: u8 = 128;
 /// Turns kept per session.
 const TURNS_MAX: usize = 16;
 /// Authentication requests that follow from the server's answer: `none`, key offered, key used.
@@ -221,23 +218,6 @@ impl Watch {
         self.acknowledged(segment.from, segment.numbers.1, segment.time);
         self.before = Some(segment.from);
         self.bound(segment);
-    }
-
-    /// An answer of the responder, whatever is exchanged.
-    fn take_chain(&mut self, segment: &Segment<'_>) {
-        self.chain.pass();
-        if self.chain.is_over() {
-            return;
-        }
-        if segment.from != Peer::Responder || self.before != Some(Peer::Initiator) {
-            return;
-        }
-        let Some(asked) = self.last.0.get() else { return };
-        let whole = asked.troubles == segment.troubles;
-        if whole && acknowledges(segment.numbers.1, asked.end) {
-            let after = segment.time.checked_since(asked.time);
-            after.into_iter().for_each(|after| self.chain.answer(after));
-        }
     }
 
     /// The initiator's first payload. An SSH client sends its identification string without being
@@ -489,13 +469,6 @@ impl Watch {
         self.turns.push(turn);
     }
 
-    fn exclude(&mut self, why: u16, beside: &mut Beside<'_>) {
-        self.excluded.0 |= why;
-        for (_, counter) in EXCLUDED.iter().filter(|(bit, _)| why & bit != 0) {
-            beside.counters.bump(*counter);
-        }
-    }
-
     /// Ends the measurement at its bounds.
     fn bound(&mut self, segment: &Segment<'_>) {
         self.segments = self.segments.saturating_add(1);
@@ -512,13 +485,3 @@ impl Watch {
         self.lags_over |= past;
     }
 }
-
-/// The counter of each reason.
-const EXCLUDED: [(u16, Counter); 6] = [
-    (Exclusions::EARLY_DATA, Counter::TurnsEarlyData),
-    (Exclusions::RETRY_REQUEST, Counter::TurnsRetryRequest),
-    (Exclusions::CLIENT_CERTIFICATE, Counter::TurnsClientCertificate),
-    (Exclusions::LOSS, Counter::TurnsLoss),
-    (Exclusions::SPLIT_FLIGHT, Counter::TurnsSplitFlight),
-    (Exclusions::STALL, Counter::TurnsStalled),
-];
