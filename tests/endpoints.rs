@@ -183,3 +183,20 @@ fn alerts_on_endpoints_are_the_same_at_any_number_of_workers() {
     println!("{seen} alerts");
     assert!(seen > 0);
 }
+
+/// Laptops of one home are one incident, though each has addresses of its own in IPv6.
+#[test]
+fn people_of_one_network_are_told_of_the_network() {
+    let path = common::own("rules/cases/d14/firing.high.json");
+    let case: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let subject = |ip: &str| {
+        let mut case = case.as_object().unwrap().clone();
+        case.insert("endpoint.ip".to_owned(), ip.into());
+        let alerts = fire(&endpoint_from_json(&case).unwrap());
+        let found = alerts.iter().find(|alert| alert.rule.id == "D14").unwrap();
+        found.subject.to_string()
+    };
+    assert_eq!(subject("203.0.113.7"), "203.0.113.7");
+    assert_eq!(subject("2001:db8:1:2:a::7"), "2001:db8:1:2::/64");
+    assert_eq!(subject("2001:db8:1:2:b::9"), "2001:db8:1:2::/64");
+}

@@ -71,9 +71,12 @@ fn together(row: &EndpointRow) -> Vec<Arc<str>> {
     lasting.or_else(shared).cloned().unwrap_or_default()
 }
 
-/// The address, where several people are meant.
+/// The address, where several people are meant; of IPv6 the network that they share.
 fn own_address(row: &EndpointRow) -> Arc<str> {
-    Arc::from(row.key.ip.to_string())
+    match row.key.ip.site() {
+        own if own == row.key.ip => Arc::from(own.to_string()),
+        network => Arc::from(format!("{network}/64")),
+    }
 }
 
 /// That of its last session: an id in the subjects file, else the address of the initiator.

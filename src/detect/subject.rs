@@ -136,7 +136,10 @@ pub(super) fn device(alert: &Alert) -> Option<Arc<str>> {
 /// Whether the subject is ours: in the subjects file, or not the remote end. A pseudonym stands for
 /// one of ours too.
 pub(super) fn is_ours(alert: &Alert) -> bool {
-    let is_remote = alert.remote.is_some_and(|remote| remote.to_string() == *alert.subject);
+    let is_remote = alert.remote.is_some_and(|remote| {
+        let network = alert.subject.strip_suffix("/64");
+        network.map_or(remote, |_| remote.site()).to_string() == network.unwrap_or(&alert.subject)
+    });
     alert.subject_name.is_some() || (alert.home.is_some() && !is_remote)
 }
 

@@ -66,6 +66,17 @@ impl Addr {
         }
     }
 
+    /// What a home has: an address of IPv4; of IPv6 a /64, in which each device has several of its
+    /// own (RFC 4291 section 2.5.1, RFC 8981).
+    #[must_use]
+    pub const fn site(self) -> Addr {
+        match self.0 {
+            // IPv4, also as a translator writes it (RFC 6052 section 2.1).
+            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ..] | [0, 0x64, 0xff, 0x9b, ..] => self,
+            [a, b, c, d, e, f, g, h, ..] => Addr([a, b, c, d, e, f, g, h, 0, 0, 0, 0, 0, 0, 0, 0]),
+        }
+    }
+
     /// The address as one big-endian number: the form used for prefix matching.
     pub const fn to_bits(self) -> u128 {
         u128::from_be_bytes(self.0)
@@ -139,5 +150,13 @@ mod tests {
             let ip: IpAddr = text.parse().unwrap();
             assert_eq!(Addr::from(ip).to_ip(), ip);
         }
+    }
+
+    #[test]
+    fn a_home_is_an_address_or_a_network() {
+        let site = |text: &str| Addr::from(text.parse::<IpAddr>().unwrap()).site().to_string();
+        assert_eq!(site("192.0.2.7"), "192.0.2.7");
+        assert_eq!(site("64:ff9b::c000:207"), "64:ff9b::c000:207");
+        assert_eq!(site("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
     }
 }

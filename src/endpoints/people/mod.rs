@@ -114,7 +114,7 @@ impl People {
         let ip = session.initiator.ip;
         if incoming.subject.is_none() && !(incoming.tunnel && lasts) {
             // Where people are whom other sessions show.
-            if let Some(site) = self.sites.get_mut(&ip) {
+            if let Some(site) = self.sites.get_mut(&ip.site()) {
                 site.region = incoming.region.or(site.region);
             }
             return false;
@@ -153,7 +153,7 @@ impl People {
     /// A session from inside shows its person at the address that their tunnel comes from.
     fn observe_behind(&mut self, session: &EndpointSummary, egress: &Egress, new: Amount) {
         let (Some(ip), Some((id, _))) = (egress.from, &egress.session.subject) else { return };
-        let region = self.sites.get(&ip).and_then(|site| site.region);
+        let region = self.site(ip).and_then(|site| site.region);
         self.of_person(id, |person| {
             person.activity.add(session.last, new.messages());
             person.observe_behind(session, egress, region);
@@ -171,8 +171,14 @@ impl People {
         result
     }
 
+    /// What is known of an address: of one of IPv6, of its /64.
+    fn site(&self, ip: Addr) -> Option<&Site> {
+        self.sites.get(&ip.site())
+    }
+
     /// Changes an address, and counts the bytes.
     fn of_site<T>(&mut self, ip: Addr, change: impl FnOnce(&mut Site) -> T) -> T {
+        let ip = ip.site();
         let known = self.sites.get(&ip).map(Site::bytes);
         let site = self.sites.entry(ip).or_default();
         let result = change(site);
@@ -228,7 +234,7 @@ impl People {
     ) -> Option<ClaimTotals> {
         let person = self.people.get(id)?;
         let claim = person.claim?;
-        let there = self.sites.get(&ip).and_then(|site| site.people.get(id));
+        let there = self.site(ip).and_then(|site| site.people.get(id));
         Some(ClaimTotals {
             km: claim.sensor_km,
             region_km: region.map(|region| claim.distance_km(region)),
@@ -239,7 +245,7 @@ impl People {
 
     /// The people who share an address on two days or more each.
     pub(super) fn colocated(&self, ip: Addr, now: Nanos) -> Option<Colocated> {
-        let site = self.sites.get(&ip).filter(|site| !site.crowded)?;
+        let site = self.site(ip).filter(|site| !site.crowded)?;
         let now = day(now);
         let all = site.people.iter().map(|(id, hours)| (id, hours.until(now).collect()));
         let there: Vec<There<'_>> = all.filter(|(_, days): &There<'_>| days.len() >= 2).collect();
@@ -303,7 +309,7 @@ impl People {
         only: Option<&Arc<str>>,
         now: Nanos,
     ) -> Option<Box<PeopleFacts>> {
-        let (site, today) = (self.sites.get(&ip), day(now));
+        let (site, today) = (self.site(ip), day(now));
         let only = only.and_then(|id| self.people.get(id));
         let logs_in = site.filter(|site| !site.people.is_empty()).map(|site| site.last);
         PeopleFacts {

@@ -442,3 +442,26 @@ fn a_hundred_thousand_people_stay_within_the_cap() {
     let kept = (people.people.len() + people.sites.len()) as u64;
     assert_eq!(people.dropped + kept, 200_003);
 }
+
+/// Each laptop of a home has addresses of its own in IPv6, and changes them.
+#[test]
+fn people_of_one_network_of_ipv6_share_it() {
+    let home = |n: u8, network: u8| {
+        let mut ip = [0x20, 1, 0xd, 0xb8, 0, 0, 0, network, 0, 0, 0, 0, 0, 0, 0, n];
+        ip[8] = n.wrapping_mul(37);
+        Addr::v6(ip)
+    };
+    let all: Vec<EndpointSummary> = farm()
+        .into_iter()
+        .zip(1..)
+        .map(|(mut session, n)| {
+            session.initiator.ip = home(n, 1);
+            session
+        })
+        .collect();
+    let people = observed(&all);
+    let found = people.colocated(home(99, 1), end(2)).unwrap();
+    assert_eq!((found.people.len(), found.days, found.away), (2, 3, 2));
+    assert_eq!(people.colocated(home(1, 2), end(2)), None, "another network");
+    assert_eq!(people.sites.len(), 1);
+}

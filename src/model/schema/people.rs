@@ -14,8 +14,8 @@ table! {
 pub(super) People of EndpointRow [
     field(("longhaul.colocated.people", 3, Kind::Int, "", Shown::Sometimes,
         |r| read::colocated(r, |c| Value::Int(c.people.len() as u64)),
-        "People of the subjects file who share its address, on two days or more each; absent of \
-         more than 16.")),
+        "People of the subjects file who share its address, of IPv6 its /64, on two days or more \
+         each; absent of more than 16.")),
     field(("longhaul.colocated.days", 3, Kind::Int, "", Shown::Sometimes,
         |r| read::colocated(r, |c| Value::Int(u64::from(c.days))),
         "Days of the last 14 on which two or more of them were there.")),
@@ -31,8 +31,8 @@ pub(super) People of EndpointRow [
          of most days where they were, nor in another region than this one in 7.")),
     field(("longhaul.shared.people", 3, Kind::Int, "", Shown::Sometimes,
         |r| read::people(r, |p| p.shared.as_ref(), |s| Value::Int(s.people.len() as u64)),
-        "People of the subjects file who were at its address on the same day as another one, in 14 \
-         days; absent of more than 16.")),
+        "People of the subjects file who were at its address, of IPv6 its /64, on the same day as \
+         another one, in 14 days; absent of more than 16.")),
     field(("longhaul.shared.days", 3, Kind::Int, "", Shown::Sometimes,
         |r| read::people(r, |p| p.shared.as_ref(), |s| Value::Int(s.days.into())), "Those days.")),
     field(("longhaul.shared.apart_km", 3, Kind::Float, "km", Shown::Sometimes,
