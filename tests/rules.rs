@@ -67,7 +67,7 @@ fn embedded_and_directory_are_the_same_rules() {
     let numbers: Vec<&str> = embedded.iter().map(|rule| rule.info().id.as_str()).collect();
     let want = "D01 D01 D02 D03 D03 D04 D05 D05 D05 D05 D05 D06 D06 D07 D08 D08 D08 D09 D10 D10 \
                 D10 D10 D11 D11 D12 D12 D12 D12 D13 D14 D14 D14 D15 D16 D16 D17 D17 D18 D18 D18 D18 D19 D20 \
-                D20 D21 D22 D22 D23 D23 D23 D24 D24 D25 D26 D27 D28 D29 D30 D31 D32 D33 D34 D35 D36 D37 D40 \
+                D20 D21 D22 D22 D23 D23 D23 D24 D24 D25 D25 D26 D27 D28 D29 D30 D31 D32 D33 D34 D35 D36 D37 D40 \
                 D41 D42 D43 D43 D44 D45 D46";
     assert_eq!(numbers.join(" "), want);
 }

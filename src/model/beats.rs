@@ -44,6 +44,8 @@ pub struct Beat {
     pub kind: BeatKind,
     /// Bytes of payload.
     pub size: u16,
+    /// The host's own port, where it offers a service; else 0.
+    pub service: u16,
     /// Bytes of payload that the host sent since the session's last message, with this one.
     pub sent: u32,
     /// Likewise, those that it was sent.
@@ -157,6 +159,7 @@ mod tests {
             peer: Addr::v4([203, 0, 113, 1]),
             kind: BeatKind::Key,
             size: 36,
+            service: 0,
             sent: 36,
             received: 0,
             shard,

@@ -64,11 +64,13 @@ pub enum InputTest {
     Bounded,
     /// One part of the minute; its length in seconds.
     Phase,
+    /// One message at one interval, of one client of a service; how many others do without it.
+    Alone,
 }
 
 impl InputTest {
     /// Each word of `longhaul.synthetic_input.test`.
-    pub const WORDS: [&'static str; 4] = ["comb", "fixed", "bounded", "phase"];
+    pub const WORDS: [&'static str; 5] = ["comb", "fixed", "bounded", "phase", "alone"];
 
     /// Its word.
     pub const fn as_str(self) -> &'static str {
@@ -77,6 +79,7 @@ impl InputTest {
             InputTest::Fixed => "fixed",
             InputTest::Bounded => "bounded",
             InputTest::Phase => "phase",
+            InputTest::Alone => "alone",
         }
     }
 }
@@ -286,7 +289,7 @@ pub struct Colocated {
 }
 
 /// The facts about an endpoint's last session that an alert needs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LatestSession {
     /// Its event id.
     pub id: [u8; 16],

@@ -111,7 +111,18 @@ fn beats_of_a_second_are_merged_once_all_workers_have_passed_it() {
         for second in [5, 6] {
             let (time, peer, kind) = (Nanos(7), host, BeatKind::Key);
             let (size, sent, received, shard) = (36, second, 0, 0);
-            worker.beat(Beat { second, host, time, peer, kind, size, sent, received, shard });
+            worker.beat(Beat {
+                second,
+                host,
+                time,
+                peer,
+                kind,
+                size,
+                service: 0,
+                sent,
+                received,
+                shard,
+            });
         }
         workers.push(worker);
     }

@@ -242,6 +242,9 @@ impl Found {
         while let Some(row) = self.endpoints.next_driven() {
             self.judge_now(&row);
         }
+        while let Some(row) = self.endpoints.next_alone() {
+            self.judge_now(&row);
+        }
     }
 
     fn judge_now(&mut self, row: &EndpointRow) {

@@ -259,7 +259,7 @@ impl<X> Session<X> {
             answers: self.responder.packets,
         };
         if let Some(seen) = lasting.see(&passed, packet.clock) {
-            let ends = (self.ends(), self.is_confirmed());
+            let ends = (self.ends(), self.responder_port(), self.is_confirmed());
             let beats = lasting.messages.beats(seen, ends, (packet.clock, &passed));
             beats.for_each(|beat| listener.beat(beat));
         }
@@ -273,6 +273,10 @@ impl<X> Session<X> {
     pub(crate) const fn ends(&self) -> [Addr; 2] {
         let (a, b) = (self.key.a, self.key.b);
         if self.bits.has(Bits::INITIATOR_B) { [b, a] } else { [a, b] }
+    }
+
+    const fn responder_port(&self) -> u16 {
+        if self.bits.has(Bits::INITIATOR_B) { self.key.a_port } else { self.key.b_port }
     }
 
     /// Swaps the sides for the observers as well.

@@ -15,6 +15,7 @@ mod host;
 mod pair;
 mod recent;
 mod rhythm;
+mod service;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,9 +26,10 @@ use crate::endpoints::baseline::Known;
 use crate::endpoints::key::Key;
 use crate::endpoints::stepping::host::Host;
 use crate::endpoints::stepping::pair::DRIVEN;
+use crate::endpoints::stepping::service::Service;
 use crate::endpoints::summary::{EndpointSummary, LongSession};
 use crate::endpoints::table::{Endpoints, Entry};
-use crate::model::beats::Beat;
+use crate::model::beats::{Beat, BeatKind};
 use crate::model::controller_leg::ControllerLeg;
 use crate::model::endpoint::{EndpointKey, EndpointRow, Locality};
 use crate::model::endpoint_facts::{Control, LatestSession, SyntheticInput};
@@ -42,6 +44,12 @@ const SWEPT_EACH_S: u32 = 256;
 
 /// At the cap at least one host in so many goes.
 const ROOM: usize = 8;
+
+/// Clients that wait to be judged.
+const ALONE: usize = 4_096;
+
+/// Bytes of a service in the map.
+const SERVICE: usize = 2 * size_of::<((Addr, u16), Service)>() + ALLOCATION;
 
 /// Bytes of a host in the map.
 const PLACE: usize = 2 * size_of::<(Addr, Host)>() + ALLOCATION;
@@ -63,8 +71,12 @@ pub(super) struct Stepping {
     cap: usize,
     bytes: usize,
     hosts: HashMap<Addr, Host, RandomState>,
+    /// Services of home hosts, by port.
+    services: HashMap<(Addr, u16), Service, RandomState>,
     /// Hosts to judge, the last one first.
     due: Vec<Addr>,
+    /// Clients of services that may send something alone.
+    alone: Vec<((Addr, u16), Addr)>,
     swept: u32,
     judged: u32,
     pub(super) dropped: u64,
@@ -94,8 +106,45 @@ impl Stepping {
             beats.iter().for_each(|beat| host.take(beat));
             self.bytes = (self.bytes + host.bytes()).saturating_sub(before);
         }
+        let inputs = beats.iter().filter(|beat| beat.kind == BeatKind::Input && beat.service > 0);
+        inputs.for_each(|beat| self.serve(beat));
         if self.bytes > self.cap {
             self.make_room();
+        }
+    }
+
+    /// A message to a service.
+    fn serve(&mut self, beat: &Beat) {
+        let key = (beat.host, beat.service);
+        let service = self.services.entry(key).or_insert_with(|| {
+            self.bytes += SERVICE;
+            Service::default()
+        });
+        let before = service.bytes();
+        let ripe = service.take(beat.peer, beat.time, beat.size);
+        self.bytes = (self.bytes + service.bytes()).saturating_sub(before);
+        if ripe && self.alone.len() < ALONE && !self.alone.contains(&(key, beat.peer)) {
+            self.alone.push((key, beat.peer));
+        }
+    }
+
+    /// The next client that sends something which no other one sends.
+    pub(super) fn next_alone(&mut self) -> Option<(Addr, Box<SyntheticInput>)> {
+        loop {
+            let (key, client) = self.alone.pop()?;
+            let Some(said) = self.services.get_mut(&key).and_then(|one| one.tell(client)) else {
+                continue;
+            };
+            let input = SyntheticInput {
+                confidence: said.confidence,
+                test: said.test,
+                statistic: said.others.into(),
+                period_ms: said.period_ms,
+                bursts: said.messages,
+                from: client,
+                session: Some(said.session),
+            };
+            return Some((client, Box::new(input)));
         }
     }
 
@@ -106,6 +155,7 @@ impl Stepping {
             let now = Nanos(u64::from(second) * 1_000_000_000);
             self.hosts.values_mut().for_each(|host| host.age(now));
             self.forget(|_, host| host.is_idle(second));
+            self.forget_services(|service| service.age(now));
         }
         if second / JUDGED_EACH_S != self.judged / JUDGED_EACH_S {
             self.judged = second;
@@ -146,6 +196,9 @@ impl Stepping {
             let Some(peer) = sides.get(1 - at).filter(|_| own.side == Locality::Home) else {
                 continue;
             };
+            if let Some(port) = session.service.as_ref().map(|one| one.port).filter(|_| at == 1) {
+                self.note_client((own.ip, port), (peer.ip, session, long));
+            }
             let Some(host) = self.hosts.get_mut(&own.ip) else { continue };
             let subject = if at == 1 { &long.responder } else { &long.session.subject };
             if let Some((subject, _)) = subject {
@@ -171,6 +224,22 @@ impl Stepping {
                 let grows = known.via.replace(Box::new(via)).is_none();
                 self.bytes += if grows { size_of::<Via>() + ALLOCATION } else { 0 };
             }
+        }
+    }
+
+    /// A session of a client that may send something alone.
+    fn note_client(
+        &mut self,
+        key: (Addr, u16),
+        (client, session, long): (Addr, &EndpointSummary, &LongSession),
+    ) {
+        let service = self.services.get_mut(&key).filter(|service| service.wants(client));
+        let Some(service) = service else { return };
+        let before = service.bytes();
+        service.note(client, latest(session, long, 0));
+        self.bytes = (self.bytes + service.bytes()).saturating_sub(before);
+        if self.alone.len() < ALONE {
+            self.alone.push((key, client));
         }
     }
 
@@ -211,9 +280,15 @@ impl Stepping {
         }))
     }
 
-    /// Forgets the hosts that least was found for.
+    /// Forgets the services that were silent for longest, an eighth of them, and the hosts that
+    /// least was found for.
     #[cold]
     fn make_room(&mut self) {
+        let mut ages: Vec<Nanos> = self.services.values().map(Service::latest).collect();
+        ages.sort_unstable();
+        if let Some(age) = ages.get(ages.len() / ROOM).copied() {
+            self.forget_services(|service| service.latest() <= age);
+        }
         let ranks = self.hosts.iter().map(|(addr, host)| (host.evidence(), host.last, *addr));
         let mut ranks: Vec<_> = ranks.collect();
         ranks.sort_unstable();
@@ -229,6 +304,17 @@ impl Stepping {
             left -= 1;
         }
         self.dropped += (ranks.len() - left) as u64;
+    }
+
+    fn forget_services(&mut self, mut goes: impl FnMut(&mut Service) -> bool) {
+        let mut freed = 0;
+        self.services.retain(|_, service| {
+            let before = service.bytes();
+            let goes = goes(service);
+            freed += if goes { before + SERVICE } else { before - service.bytes().min(before) };
+            !goes
+        });
+        self.bytes = self.bytes.saturating_sub(freed);
     }
 
     fn forget(&mut self, goes: impl Fn(&Addr, &Host) -> bool) {
@@ -258,6 +344,20 @@ impl Endpoints {
     pub fn next_driven(&mut self) -> Option<EndpointRow> {
         let host = self.stepping.next_due()?;
         self.row_of(host)
+    }
+
+    /// The next remote endpoint that sends a service what no person does.
+    pub fn next_alone(&mut self) -> Option<EndpointRow> {
+        let (client, input) = self.stepping.next_alone()?;
+        let (fingerprint, service) = (None, None);
+        let key = EndpointKey { ip: client, side: Locality::Remote, fingerprint, service };
+        let none = Entry::new(Key::closed(&key, 0));
+        let mut row = self.totals(&none).row(key, None, Known::default());
+        let session = input.session.clone()?;
+        (row.first, row.last) = (session.start, session.end);
+        row.traits.latest = Some(Box::new(session));
+        row.traits.synthetic = Some(input);
+        Some(row)
     }
 
     /// A home host, by its ended sessions.

@@ -15,7 +15,7 @@ fn host(n: u32) -> Addr {
 fn beat(own: Addr, peer: Addr, ms: u64, kind: BeatKind) -> Beat {
     let sent = if peer == SCREEN { 2_000 } else { 36 };
     let (time, second) = (Nanos(ms * MS), (ms / 1_000) as u32);
-    Beat { second, host: own, time, peer, kind, size: 36, sent, received: 40, shard: 0 }
+    Beat { second, host: own, time, peer, kind, size: 36, service: 0, sent, received: 40, shard: 0 }
 }
 
 /// Somebody elsewhere types: each message is followed by a keystroke after 4 ms, in bursts of 8.

@@ -317,19 +317,20 @@ Totals of EndpointRow [
          `handshake` (TLS, RDP or DTLS of a session that the other end opened).")),
     field(("longhaul.synthetic_input.confidence", 3, Kind::Float, "", Shown::Sometimes,
         |r| read::synthetic(r, |s| Value::float_opt(Some(s.confidence))),
-        "Of home hosts, from 0 to 1; 0.5 and more reads as: a device or program makes the input \
-         that comes in. Absent where no test says so.")),
+        "From 0 to 1; 0.5 and more reads as: a device or program makes the input that comes in, \
+         of remote endpoints that goes out. Absent where no test says so.")),
     field(("longhaul.synthetic_input.period_s", 3, Kind::Float, "s", Shown::Sometimes,
         |r| read::synthetic(r, |s| Value::Float(f64::from(s.period_ms) / 1_000.0)),
         "Median time from one burst of it to the next.")),
     field(("longhaul.synthetic_input.test", 3, Kind::Word(&InputTest::WORDS), "",
         Shown::Sometimes, |r| read::synthetic(r, |s| Value::Word(s.test.as_str())),
         "What told it: groups of events 100 ms apart (`comb`), one interval (`fixed`), intervals \
-         between bounds (`bounded`), or one part of the minute (`phase`).")),
+         between bounds (`bounded`), or one part of the minute (`phase`); of a remote endpoint \
+         one message at one interval that no other client of the service sends (`alone`).")),
     field(("longhaul.synthetic_input.statistic", 3, Kind::Float, "", Shown::Sometimes,
         |r| read::synthetic(r, |s| Value::float_opt(Some(s.statistic))),
         "That test's: share of lone bursts; deviation from the interval as a share of it; longest \
-         interval by shortest; seconds of the minute.")),
+         interval by shortest; seconds of the minute; other clients of the service.")),
     field(("longhaul.synthetic_input.samples", 3, Kind::Int, "", Shown::Sometimes,
         |r| read::synthetic(r, |s| Value::Int(s.bursts.into())), "Bursts it rests on.")),
     field(("longhaul.synthetic_input.from", 3, Kind::Ip, "", Shown::Sometimes,

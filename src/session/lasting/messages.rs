@@ -142,11 +142,11 @@ impl MessageObserver {
     }
 
     /// What the home ends of the session see of a message; `confirmed` if its initiator is where
-    /// its packets say.
+    /// its packets say. `port` is the responder's.
     pub(crate) fn beats(
         &self,
         seen: Sighting,
-        (ends, confirmed): ([Addr; 2], bool),
+        (ends, port, confirmed): ([Addr; 2], u16, bool),
         (second, passed): (u32, &Passed<'_>),
     ) -> impl Iterator<Item = Beat> {
         let ([initiator, responder], [up, down]) = (ends, seen.bytes);
@@ -159,7 +159,8 @@ impl MessageObserver {
                 _ => BeatKind::Volume,
             };
             let (time, size) = (passed.time.unwrap_or_default(), seen.size);
-            Beat { second, host, time, peer, kind, size, sent, received, shard: 0 }
+            let service = if side == Peer::Responder { port } else { 0 };
+            Beat { second, host, time, peer, kind, size, service, sent, received, shard: 0 }
         };
         let [own, other] = self.home;
         let first = own.then(|| beat(Peer::Initiator, initiator, responder, up, down));
@@ -187,7 +188,7 @@ mod tests {
 
     fn seen(observer: &mut MessageObserver, packet: &Passed<'_>, second: u32) -> Vec<Beat> {
         let Some(sighting) = see(observer, packet, second) else { return Vec::new() };
-        observer.beats(sighting, (ENDS, packet.tcp), (second, packet)).collect()
+        observer.beats(sighting, (ENDS, 443, packet.tcp), (second, packet)).collect()
     }
 
     #[test]
@@ -211,6 +212,7 @@ mod tests {
         assert_eq!(beats.len(), 2);
         assert_eq!((beats[0].host, beats[0].kind), (ENDS[0], BeatKind::Input));
         assert_eq!((beats[1].host, beats[1].kind), (ENDS[1], BeatKind::Key));
+        assert_eq!((beats[0].service, beats[1].service), (0, 443), "the responder serves");
         let mut neither = MessageObserver::between([false, false], Transport::TCP);
         assert!(seen(&mut neither, &passed(Peer::Initiator, b"x", 36), 5).is_empty());
     }
@@ -234,7 +236,7 @@ mod tests {
         let input = seen(&mut udp, &packet, 5);
         assert_eq!(input[0].kind, BeatKind::Claimed, "DTLS 1.3");
         let sighting = see(&mut udp, &packet, 6).unwrap();
-        let confirmed = udp.beats(sighting, (ENDS, true), (6, &packet)).next().unwrap();
+        let confirmed = udp.beats(sighting, (ENDS, 443, true), (6, &packet)).next().unwrap();
         assert_eq!(confirmed.kind, BeatKind::Input);
     }
 

@@ -1,0 +1,326 @@
+//! Messages of one size at one interval that a single client of a service sends.
+//!
+//! Owns: of each service of a home host its clients, and up to [`SERIES`] series of each. In: small
+//! messages that come in to it. Out: a client whose series no other one sends. Never: more than
+//! [`CLIENTS`] clients, or a series held against a client before others are known.
+//!
+//! Protocols send keep-alives: what several clients of one service send in the same size at the
+//! same interval is one, and so is what is sent while few others are there to compare with. A
+//! device that moves the mouse each minute does it for one person only.
+//!
+//! Policy at the cap: the client that was silent for longest goes.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
+use crate::model::endpoint_facts::{InputTest, LatestSession};
+use crate::model::heap::ALLOCATION;
+use crate::model::{Addr, Nanos};
+
+/// Clients kept of a service.
+const CLIENTS: usize = 512;
+/// Sizes of messages watched of a client.
+const SERIES: usize = 6;
+/// Intervals from so long on, in ms: shorter ones are within a burst.
+const APART_MS: u32 = 10_000;
+/// Messages in a row at one interval, and for how long, before a series says anything.
+const STEADY: u8 = 40;
+const LASTS_MS: u32 = 1_200_000;
+/// So many of another client make a keep-alive of it.
+const SHARED: u8 = 4;
+/// Others have to be known for so long, and so many of them.
+const KNOWN_MS: u64 = 1_200_000;
+const OTHERS: usize = 3;
+/// How sure that is.
+const CONFIDENCE: f64 = 0.6;
+/// A verdict holds for seven days without a message that confirms it.
+const HOLDS_NS: u64 = 7 * 86_400_000_000_000;
+
+/// Messages of one size.
+#[derive(Clone, Copy, Debug, Default)]
+struct Series {
+    size: u16,
+    /// Messages at the interval, in a row; those that came between.
+    steady: u8,
+    between: u8,
+    interval: u32,
+    /// When the row began, and its latest message, in ms since the client's first.
+    began: u32,
+    latest: u32,
+}
+
+/// One client.
+#[derive(Clone, Debug)]
+struct Client {
+    first: Nanos,
+    latest: Nanos,
+    series: [Series; SERIES],
+    /// Its latest session, once a series of its own is steady.
+    session: Option<Box<LatestSession>>,
+    told: bool,
+}
+
+/// One service.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Service {
+    clients: HashMap<Addr, Client, RandomState>,
+}
+
+/// A client with a series of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Alone {
+    pub(super) confidence: f64,
+    pub(super) test: InputTest,
+    /// How many others use the service without it.
+    pub(super) others: u32,
+    pub(super) period_ms: u32,
+    pub(super) messages: u32,
+    pub(super) session: LatestSession,
+}
+
+/// Bytes of a client in the map, at most twice over.
+const PLACE: usize = 2 * size_of::<(Addr, Client)>();
+
+/// Whether two intervals are one.
+const fn agree(a: u32, b: u32) -> bool {
+    a.abs_diff(b) <= b / 32 + 20
+}
+
+impl Series {
+    fn take(&mut self, now: u32) {
+        let after = now.saturating_sub(self.latest);
+        if self.interval > 0 && agree(after, self.interval) {
+            self.steady = self.steady.saturating_add(1);
+            self.latest = now;
+        } else if self.interval > 0 && after < self.interval {
+            // Somebody types between: such a message may have the same size.
+            self.between = self.between.saturating_add(1);
+            if self.between > self.steady / 2 + 2 {
+                *self = Series { size: self.size, began: now, latest: now, ..Series::default() };
+            }
+        } else {
+            let interval = if after >= APART_MS { after } else { 0 };
+            let (size, began) = (self.size, self.latest);
+            *self = Series { size, interval, began, latest: now, ..Series::default() };
+        }
+    }
+
+    const fn is_steady(&self) -> bool {
+        self.steady >= STEADY && self.latest.saturating_sub(self.began) >= LASTS_MS
+    }
+
+    /// Whether it is the same, of another client.
+    const fn is_like(&self, other: &Series) -> bool {
+        self.size == other.size
+            && self.steady >= SHARED
+            && self.interval.abs_diff(other.interval) <= other.interval / 16
+    }
+}
+
+impl Client {
+    fn new(first: Nanos) -> Client {
+        let series = [Series::default(); SERIES];
+        Client { first, latest: first, series, session: None, told: false }
+    }
+
+    fn take(&mut self, time: Nanos, size: u16) {
+        let ms = time.0.saturating_sub(self.first.0) / 1_000_000;
+        let Ok(now) = u32::try_from(ms) else {
+            *self = Client::new(time);
+            return;
+        };
+        self.latest = self.latest.max(time);
+        let at = self.series.iter().position(|one| one.size == size);
+        let rank = |at: &usize| self.series.get(*at).map(|one| (one.steady, one.latest));
+        let least = || (0..SERIES).min_by_key(rank);
+        let Some(one) = at.or_else(least).and_then(|at| self.series.get_mut(at)) else { return };
+        if one.size == size {
+            one.take(now);
+        } else if one.steady > 1 {
+            // A series loses its place only to as many messages of other sizes as it has.
+            one.steady -= u8::from(one.steady < SHARED);
+        } else {
+            *one = Series { size, began: now, latest: now, ..Series::default() };
+        }
+    }
+
+    fn steady(&self) -> Option<&Series> {
+        self.series.iter().filter(|one| one.is_steady()).max_by_key(|one| one.steady)
+    }
+
+    const fn is_known(&self) -> bool {
+        (self.latest.0.saturating_sub(self.first.0)) / 1_000_000 >= KNOWN_MS
+    }
+}
+
+impl Service {
+    /// Takes a message of a client. Returns whether that one may have a series of its own now.
+    pub(super) fn take(&mut self, client: Addr, time: Nanos, size: u16) -> bool {
+        if self.clients.len() >= CLIENTS && !self.clients.contains_key(&client) {
+            let silent = self.clients.iter().map(|(addr, one)| (one.latest, *addr)).min();
+            silent.and_then(|(_, addr)| self.clients.remove(&addr));
+        }
+        let one = self.clients.entry(client).or_insert_with(|| Client::new(time));
+        one.take(time, size);
+        !one.told && one.steady().is_some()
+    }
+
+    /// Whether a client's sessions matter.
+    pub(super) fn wants(&self, client: Addr) -> bool {
+        self.clients.get(&client).is_some_and(|one| one.steady().is_some())
+    }
+
+    /// The session of a client.
+    pub(super) fn note(&mut self, client: Addr, session: LatestSession) {
+        if let Some(one) = self.clients.get_mut(&client) {
+            one.session = Some(Box::new(session));
+        }
+    }
+
+    /// What is said of a client, once.
+    pub(super) fn tell(&mut self, client: Addr) -> Option<Alone> {
+        let alone = self.alone(client)?;
+        if let Some(one) = self.clients.get_mut(&client) {
+            one.told = true;
+        }
+        Some(alone)
+    }
+
+    fn alone(&self, client: Addr) -> Option<Alone> {
+        let own = self.clients.get(&client)?;
+        let (series, session) = (own.steady()?, own.session.as_deref()?.clone());
+        let others = || self.clients.iter().filter(|(addr, _)| **addr != client);
+        let shared = others().any(|(_, one)| one.series.iter().any(|one| one.is_like(series)));
+        let known = others().filter(|(_, one)| one.is_known()).count();
+        (!shared && known >= OTHERS).then(|| Alone {
+            confidence: CONFIDENCE,
+            test: InputTest::Alone,
+            others: known as u32,
+            period_ms: series.interval,
+            messages: series.steady.into(),
+            session,
+        })
+    }
+
+    /// Forgets clients that said nothing for seven days. Returns whether none is left.
+    pub(super) fn age(&mut self, now: Nanos) -> bool {
+        self.clients.retain(|_, one| now.0.saturating_sub(one.latest.0) < HOLDS_NS);
+        self.clients.is_empty()
+    }
+
+    /// The latest message.
+    pub(super) fn latest(&self) -> Nanos {
+        self.clients.values().map(|one| one.latest).max().unwrap_or_default()
+    }
+
+    /// Bytes held.
+    pub(super) fn bytes(&self) -> usize {
+        let sessions = self.clients.values().filter(|one| one.session.is_some()).count();
+        self.clients.capacity() * PLACE + sessions * size_of::<LatestSession>() + ALLOCATION
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: u64 = 60_000_000_000;
+
+    fn addr(n: u8) -> Addr {
+        Addr::v4([198, 51, 100, n])
+    }
+
+    fn session(n: u8) -> LatestSession {
+        LatestSession { began: addr(n), ..LatestSession::default() }
+    }
+
+    /// People who work for two hours, at sizes and times of their own.
+    fn service(people: u8) -> Service {
+        let mut service = Service::default();
+        let mut dice = 7u64;
+        let mut below = |limit: u64| {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (dice >> 16) % limit
+        };
+        let mut all: Vec<(u64, u8, u16)> = (0..people)
+            .flat_map(|n| (0..400).map(move |_| n))
+            .map(|n| (below(120 * MINUTE), n, 60 + below(30) as u16))
+            .collect();
+        all.sort_unstable();
+        for (at, n, size) in all {
+            service.take(addr(n), Nanos(at), size);
+        }
+        service
+    }
+
+    fn each_minute(service: &mut Service, who: u8, size: u16) {
+        for n in 0..110 {
+            // The device is not quite exact.
+            let at = n * MINUTE + (n % 3) * 4_000_000;
+            service.take(addr(who), Nanos(at), size);
+        }
+        service.note(addr(who), session(who));
+    }
+
+    #[test]
+    fn what_one_client_alone_sends_each_minute_is_input() {
+        let mut service = service(4);
+        each_minute(&mut service, 9, 73);
+        assert!(service.wants(addr(9)) && !service.wants(addr(1)));
+        let said = service.tell(addr(9)).unwrap();
+        assert_eq!((said.others, said.test), (4, InputTest::Alone));
+        assert!(said.period_ms.abs_diff(60_000) < 100 && said.messages >= 100, "{said:?}");
+        assert!(!service.take(addr(9), Nanos(111 * MINUTE), 73), "it is told once");
+    }
+
+    #[test]
+    fn what_another_client_sends_too_is_a_keep_alive() {
+        let mut service = service(4);
+        each_minute(&mut service, 9, 73);
+        each_minute(&mut service, 8, 73);
+        assert_eq!(service.tell(addr(9)), None);
+        assert_eq!(service.tell(addr(8)), None);
+    }
+
+    #[test]
+    fn without_others_nothing_is_known() {
+        let mut few = service(2);
+        each_minute(&mut few, 9, 73);
+        assert_eq!(few.tell(addr(9)), None, "two others");
+        let mut unseen = service(4);
+        each_minute(&mut unseen, 9, 73);
+        unseen.clients.get_mut(&addr(9)).unwrap().session = None;
+        assert_eq!(unseen.tell(addr(9)), None, "whose it is, is unknown");
+    }
+
+    #[test]
+    fn typing_between_does_not_hide_it_and_is_not_steady_itself() {
+        let mut service = service(4);
+        let mut all: Vec<(u64, u16)> = (0..110).map(|n| (n * MINUTE, 73)).collect();
+        all.extend((0..30).map(|n| (n * 3 * MINUTE + n * n * 1_300_000_000, 73)));
+        all.extend((0..300).map(|n| (n * 20_000_000_000 + n * n * 7_000_000, 60 + (n % 7) as u16)));
+        all.sort_unstable();
+        for (at, size) in all {
+            service.take(addr(9), Nanos(at), size);
+        }
+        service.note(addr(9), session(9));
+        assert!(service.tell(addr(9)).is_some());
+        for n in 0..4 {
+            service.note(addr(n), session(n));
+            assert_eq!(service.tell(addr(n)), None, "who works");
+        }
+    }
+
+    #[test]
+    fn clients_are_capped_and_forgotten() {
+        let mut service = Service::default();
+        for n in 0..2_000u32 {
+            let client = Addr::v4((n + 1).to_be_bytes());
+            service.take(client, Nanos(u64::from(n) * 1_000_000), 73);
+        }
+        assert_eq!(service.clients.len(), CLIENTS);
+        assert!(service.bytes() < 400_000, "{}", service.bytes());
+        assert!(service.age(Nanos(HOLDS_NS * 2)));
+    }
+}
