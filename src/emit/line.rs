@@ -7,14 +7,12 @@
 use std::{mem, ptr};
 
 use crate::emit::json::put_string;
+use crate::emit::repeated::Repeated;
 use crate::emit::{Origin, text};
 use crate::model::cached_text::CachedText;
 use crate::model::field_path::{FieldPath, ObjectStack};
 use crate::model::schema::{Described, List, Objects, Value, Visitor};
 use crate::model::{Addr, names};
-
-/// The text of an address with its quotes, in a block of constant length, and its true length.
-type AddrText = ([u8; 48], u8);
 
 /// A line being written.
 #[derive(Debug)]
@@ -25,15 +23,23 @@ pub(super) struct Line<'a> {
     open: ObjectStack,
     /// Address of the list of objects that was written last.
     list: *const (),
-    times: text::TimeCache,
-    /// The text of the line's first two addresses: most lines repeat them.
-    addrs: [Option<(Addr, AddrText)>; 2],
+    repeated: &'a mut Repeated,
 }
 
 /// Appends an event as one line, ending in a newline.
 pub(super) fn put_line<S: Described>(event: &S, origin: &Origin, out: &mut Vec<u8>) {
+    put_next_line(event, origin, &mut Repeated::of_one(), out);
+}
+
+/// The same of one of many lines, which repeat texts of others.
+pub(super) fn put_next_line<S: Described>(
+    event: &S,
+    origin: &Origin,
+    repeated: &mut Repeated,
+    out: &mut Vec<u8>,
+) {
     out.reserve(4_096);
-    let mut line = Line::new(mem::take(out), origin);
+    let mut line = Line::new(mem::take(out), origin, repeated);
     line.object(ObjectStack::EMPTY, |line| event.visit(line));
     line.out.push(b'\n');
     *out = line.out;
@@ -113,9 +119,9 @@ impl<S: Described> Visitor<S> for Line<'_> {
 }
 
 impl<'a> Line<'a> {
-    fn new(out: Vec<u8>, origin: &'a Origin) -> Line<'a> {
+    fn new(out: Vec<u8>, origin: &'a Origin, repeated: &'a mut Repeated) -> Line<'a> {
         let (open, list) = (ObjectStack::EMPTY, ptr::null());
-        Line { out, origin, open, list, times: text::TimeCache::new(), addrs: [None; 2] }
+        Line { out, origin, open, list, repeated }
     }
 
     /// Writes an object. Each member begins with a comma; the first comma is replaced by a brace.
@@ -170,7 +176,7 @@ impl<'a> Line<'a> {
             Value::Bool(true) => self.out.extend_from_slice(b"true"),
             Value::Bool(false) => self.out.extend_from_slice(b"false"),
             Value::Ip(addr) => self.addr(addr),
-            Value::Time(time) => self.times.put_quoted(&mut self.out, time),
+            Value::Time(time) => self.repeated.put_time(&mut self.out, time),
             Value::Float(number) => text::put_f64(&mut self.out, number),
             Value::List(list) => self.list(list),
             other => self.rare(other),
@@ -246,25 +252,7 @@ impl<'a> Line<'a> {
     }
 
     fn addr(&mut self, addr: Addr) {
-        let known = self.addrs.iter().flatten().find(|(known, _)| *known == addr);
-        if let Some((_, (block, len))) = known {
-            let before = self.out.len();
-            self.out.extend_from_slice(block);
-            self.out.truncate(before + usize::from(*len));
-            return;
-        }
-        let from = self.out.len();
-        self.out.push(b'"');
-        text::put_addr(&mut self.out, addr);
-        self.out.push(b'"');
-        if let Some(free) = self.addrs.iter_mut().find(|known| known.is_none()) {
-            let written = self.out.get(from..).unwrap_or_default();
-            let mut block = [0; 48];
-            if let Some(slot) = block.get_mut(..written.len()) {
-                slot.copy_from_slice(written);
-            }
-            *free = Some((addr, (block, written.len() as u8)));
-        }
+        self.repeated.put_addr(&mut self.out, addr);
     }
 
     fn list(&mut self, list: List<'_>) {

@@ -3,8 +3,8 @@
 //! Owns: which table each kind of line uses. In: records, sums, endpoints, alerts, incidents. Out:
 //! bytes appended to a buffer. Never: a field that is not in the tables of `model::schema`.
 
-use crate::emit::Origin;
-use crate::emit::line::put_line;
+use crate::emit::line::{put_line, put_next_line};
+use crate::emit::{Origin, Repeated};
 use crate::explain::{self, Flat};
 use crate::model::endpoint::EndpointRow;
 use crate::model::finding::{Advice, Finding};
@@ -17,6 +17,16 @@ use crate::model::{Alert, Incident, Record};
 /// hour" then finds every session that ended in it. The first packet's time is `event.start`.
 pub fn render_session(record: &Record, origin: &Origin, out: &mut Vec<u8>) {
     put_line(record, origin, out);
+}
+
+/// The same of one of many sessions, whose lines repeat texts of others.
+pub fn render_next_session(
+    record: &Record,
+    origin: &Origin,
+    repeated: &mut Repeated,
+    out: &mut Vec<u8>,
+) {
+    put_next_line(record, origin, repeated, out);
 }
 
 /// Appends the line of a sum of unanswered sessions.

@@ -12,6 +12,7 @@ pub mod run;
 mod json;
 mod line;
 mod origin;
+mod repeated;
 mod splunk;
 pub(crate) mod text;
 
@@ -20,6 +21,7 @@ pub use crate::model::event_id::event_id;
 pub use crate::model::schema::{ECS_VERSION, SCHEMA_VERSION};
 pub use index_template::{Store, index_template};
 pub use origin::Origin;
+pub use repeated::Repeated;
 pub use splunk::splunk_settings;
 
 #[cfg(test)]

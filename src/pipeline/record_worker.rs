@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::decode::{DecodeConfig, Decoder};
 use crate::detect::correlation::Seen;
 use crate::detect::{RuleSet, SourceCatalog};
-use crate::emit::{self, Origin};
+use crate::emit::{self, Origin, Repeated};
 use crate::endpoints::{self, EndpointSummary};
 use crate::enrich::Enricher;
 use crate::enrich::community_id::community_id;
@@ -58,6 +58,8 @@ pub(super) struct RecordWorker<'t> {
     writes_updates: bool,
     /// The facts about the run in every line.
     origin: Arc<Origin>,
+    /// Texts of the lines before.
+    repeated: Repeated,
     /// Every record gets its Community ID: a tap shows it, or a rule reads it. Else only those with
     /// a line or an alert.
     identifies: bool,
@@ -234,6 +236,7 @@ impl<'t> RecordWorker<'t> {
     ) -> Self {
         RecordWorker {
             origin: Arc::clone(origin),
+            repeated: Repeated::default(),
             enricher: Enricher::new(Arc::clone(&prepared.enrich)),
             rules: Arc::clone(&prepared.rules),
             catalog: Arc::clone(&prepared.catalog),
@@ -438,7 +441,7 @@ impl<'t> RecordWorker<'t> {
         let batch = self.outgoing.batch_for(place);
         let start = batch.lines.len();
         if self.writes_lines && summed.is_none() {
-            render(record, &self.origin, &mut batch.lines);
+            render(record, (&self.origin, &mut self.repeated), &mut batch.lines);
         }
         // Last: it moves what it needs out of the record.
         let kind = ItemKind::Ended(EndpointSummary::of(record));
@@ -456,7 +459,7 @@ impl<'t> RecordWorker<'t> {
         let batch = self.outgoing.batch_for(place);
         let start = batch.lines.len();
         if self.writes_updates {
-            render(record, &self.origin, &mut batch.lines);
+            render(record, (&self.origin, &mut self.repeated), &mut batch.lines);
         }
         // Last: it moves what it needs out of the record.
         let kind = ItemKind::Update(EndpointSummary::of(record));
@@ -487,9 +490,9 @@ fn put_community_id(record: &mut Record) {
 }
 
 /// Writes a session's line, with its Community ID.
-fn render(record: &mut Record, origin: &Origin, lines: &mut Vec<u8>) {
+fn render(record: &mut Record, (origin, repeated): (&Origin, &mut Repeated), lines: &mut Vec<u8>) {
     put_community_id(record);
-    emit::lines::render_session(record, origin, lines);
+    emit::lines::render_next_session(record, origin, repeated, lines);
 }
 
 /// The position of a record in the output.
