@@ -8,7 +8,6 @@ use std::sync::Arc;
 use crate::enrich::cache::OriginCache;
 use crate::enrich::controller;
 use crate::enrich::data::EnrichData;
-use crate::enrich::entries::Entries;
 use crate::enrich::geo::is_public;
 use crate::enrich::hits::match_lists;
 use crate::enrich::physics::{self, Claimed};
@@ -32,7 +31,6 @@ fn untrusted(record: &Record) -> Option<&'static str> {
 pub struct Enricher {
     data: Arc<EnrichData>,
     origins: OriginCache,
-    entries: Entries,
     errors_reported: u64,
     hits_lost: u64,
 }
@@ -40,8 +38,7 @@ pub struct Enricher {
 impl Enricher {
     /// An enricher with empty caches.
     pub fn new(data: Arc<EnrichData>) -> Enricher {
-        let (origins, entries) = (OriginCache::new(), Entries::new());
-        Enricher { data, origins, entries, errors_reported: 0, hits_lost: 0 }
+        Enricher { data, origins: OriginCache::new(), errors_reported: 0, hits_lost: 0 }
     }
 
     /// The snapshot in use.
@@ -61,7 +58,7 @@ impl Enricher {
             (false, true) => Direction::Inbound,
             (false, false) => Direction::External,
         };
-        self.hits_lost += match_lists(&self.data.lists, &mut self.entries, record);
+        self.hits_lost += match_lists(&self.data.lists, record);
         record.context.physics = self.physics(record);
         controller::fill(record, &self.data, &mut self.origins);
         self.fill_subject(record);

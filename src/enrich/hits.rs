@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use crate::enrich::entries::Entries;
 use crate::enrich::lists::{Entry, Lists};
 use crate::enrich::signatures::certificate;
 use crate::enrich::signatures::file::Field;
@@ -23,12 +22,14 @@ const CERTIFICATE_NAMES_MAX: usize = 8;
 
 /// Fills in `context.hits`, `context.application` and its reason. Returns how many hits were
 /// dropped.
-pub(crate) fn match_lists(lists: &Lists, entries: &mut Entries, record: &mut Record) -> u64 {
+pub(crate) fn match_lists(lists: &Lists, record: &mut Record) -> u64 {
     let Record { context, facts, initiator, responder, transport, .. } = record;
     let mut hits = Hits { context, port: responder.port, lost: 0 };
     match_session_texts(lists, facts, &mut hits);
     for (party, ip, asn) in remote_ends((initiator, responder), hits.context.direction) {
-        entries.of(lists, party.origin(), |entry| hits.take(entry, ip, "ip"));
+        for entry in lists.by_address(party.origin()) {
+            hits.take(&entry, ip, "ip");
+        }
         if let Some(system) = &party.asn {
             for entry in lists.by_asn(system.number) {
                 hits.take(entry, asn, "as");

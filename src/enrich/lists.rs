@@ -16,7 +16,6 @@ use hashbrown::HashMap;
 use serde::{Serialize, Serializer};
 
 use crate::enrich::list_file::{self, Key, ListFile, Meaning};
-use crate::enrich::lpm::Prefix;
 use crate::enrich::names::NameSet;
 use crate::enrich::prefix_index::{PrefixIndex, PrefixLines};
 use crate::enrich::signatures::file::Field;
@@ -262,23 +261,15 @@ impl Lists {
 
     /// Entries whose prefix contains the address, longest first, over all lists.
     pub fn by_address(&self, addr: Addr) -> impl Iterator<Item = Entry> {
-        self.prefixes_of(addr).filter_map(|(prefix, number)| self.entry_of(prefix, number))
-    }
-
-    /// The prefixes that contain the address, longest first, and the number of what each says.
-    pub(crate) fn prefixes_of(&self, addr: Addr) -> impl Iterator<Item = (Prefix, u32)> {
-        self.prefixes.matches(addr)
-    }
-
-    /// The entry of a prefix with such a number. It writes the prefix as text.
-    pub(crate) fn entry_of(&self, prefix: Prefix, number: u32) -> Option<Entry> {
-        let (list, (tag, application)) = self.meanings.get(number as usize)?;
-        Some(Entry {
-            list: *list,
-            tag: Arc::clone(tag),
-            application: application.clone(),
-            text: prefix.to_string().into(),
-            port: None,
+        self.prefixes.matches(addr).filter_map(|(prefix, number)| {
+            let (list, (tag, application)) = self.meanings.get(number as usize)?;
+            Some(Entry {
+                list: *list,
+                tag: Arc::clone(tag),
+                application: application.clone(),
+                text: prefix.to_string().into(),
+                port: None,
+            })
         })
     }
 

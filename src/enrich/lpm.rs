@@ -90,11 +90,6 @@ impl Prefix {
         Prefix::new(0xffff << 32 | first as u128, length.saturating_add(96))
     }
 
-    /// Its first address.
-    pub(crate) const fn bits(self) -> u128 {
-        self.bits
-    }
-
     /// Its length, 0 to 128.
     pub const fn length(self) -> u8 {
         self.len

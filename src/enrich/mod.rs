@@ -9,7 +9,6 @@ pub mod community_id;
 mod controller;
 pub mod data;
 pub mod enricher;
-mod entries;
 pub mod framed;
 pub mod geo;
 mod hits;
