@@ -105,6 +105,9 @@ impl<S: Judged> Block<S> {
             };
             if !passes {
                 left &= !gate.rules;
+                if left == 0 {
+                    break;
+                }
             }
         }
         left

@@ -141,7 +141,7 @@ impl<'a> Line<'a> {
     #[inline(always)]
     fn begin(&mut self, path: &FieldPath) {
         if self.open == path.parents {
-            path.put_member(&mut self.out);
+            self.out.extend_from_slice(path.member());
         } else {
             self.enter(path);
         }

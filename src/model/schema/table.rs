@@ -36,6 +36,9 @@ pub trait Table<S: 'static> {
     /// Passes the fields that lines have to a visitor.
     fn visit<V: Visitor<S>>(event: &S, visitor: &mut V);
 
+    /// The same where the event has what they are about.
+    fn visit_rows<V: Visitor<S>>(event: &S, visitor: &mut V);
+
     /// Passes the fields of one object of a list to a visitor.
     fn visit_member<V: Visitor<S>>(event: &S, at: (&'static Objects<S>, usize), visitor: &mut V);
 }
@@ -89,12 +92,20 @@ macro_rules! table {
                 ROWS
             }
 
-            #[allow(unused_variables, reason = "a table may have constant fields only")]
+            // A call to it costs more than to find that it has nothing to do.
+            #[inline(always)]
             fn visit<V: $crate::model::schema::Visitor<$event>>(event: &$event, visitor: &mut V) {
                 let has: fn(&$event) -> bool = $has;
-                if !has(event) {
-                    return;
+                if has(event) {
+                    Self::visit_rows(event, visitor);
                 }
+            }
+
+            #[allow(unused_variables, reason = "a table may have constant fields only")]
+            fn visit_rows<V: $crate::model::schema::Visitor<$event>>(
+                event: &$event,
+                visitor: &mut V,
+            ) {
                 $($crate::model::schema::table::visit_row! {
                     event visitor $make ($($cell)*) $(.$more($($arg)*))*
                 })*
