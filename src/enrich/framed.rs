@@ -1,40 +1,22 @@
-//! A MaxMind DB packed in small Zstandard frames, which are unpacked on demand.
+//! A MaxMind DB whose search tree is packed in small frames, which are unpacked on demand.
 //!
-//! Owns: the frame index, the unpacked frames, the search tree, the decoding of a record.
+//! Owns: the walk through the tree, the decoding of a record.
 //! In: the embedded bytes, addresses. Out: record offsets with prefix lengths, and flat records.
 //! Never: user files (those use the general reader), nested records.
 //!
-//! The tree of the default databases is in depth-first order, so that one address touches about a
-//! dozen frames, and most children follow their parent: `geo/pack.py` writes nodes relative to
-//! where they are named, which halves the files. Source: MaxMind DB File Format Specification,
-//! version 2.0.
+//! Source: MaxMind DB File Format Specification, version 2.0.
 
 use std::iter::repeat_with;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
 
-use zstd::bulk::Decompressor;
-
+use crate::enrich::packed_tree::{Held, PackedTree};
 use crate::model::Addr;
-
-/// How the packed form begins.
-const MARK: &[u8] = b"LHGEO1";
-
-/// Set in a record that names no node.
-const NO_NODE: u32 = 1 << 23;
-
-/// Unpacked bytes of each frame but the last: 128 nodes of six bytes. Smaller frames would compress
-/// badly, larger ones make a run unpack more that it never reads.
-const FRAME_BYTES: usize = 128 * NODE_BYTES;
-
-/// Record size 24: two records of three bytes.
-const NODE_BYTES: usize = 6;
 
 /// Bytes between search tree and data section.
 const SEPARATOR_BYTES: usize = 16;
 
-/// Frames at the end that are searched for the metadata, which has about 300 bytes here.
-const METADATA_FRAMES: usize = 2;
+/// Bytes at the end that are searched for the metadata, which has about 300 here.
+const METADATA_BYTES: usize = 4_096;
 
 const METADATA_MARK: &[u8] = b"\xab\xcd\xefMaxMind.com";
 
@@ -75,13 +57,9 @@ pub struct Found {
 
 /// The database.
 pub struct Framed {
-    packed: &'static [u8],
-    /// Where each frame begins in `packed`; behind them, where the last ends.
-    starts: Vec<u32>,
-    /// The frames that were needed so far.
-    plain: Vec<OnceLock<Box<[u8]>>>,
-    unpacker: Mutex<Decompressor<'static>>,
-    nodes: u32,
+    tree: PackedTree,
+    /// The file behind the tree.
+    behind: &'static [u8],
     /// The node of `::/96`, where IPv4 starts.
     v4_start: u32,
     /// The nodes of prefixes of [`SHORT`] bits that were passed; 0 if it was none.
@@ -91,19 +69,13 @@ pub struct Framed {
 }
 
 impl Framed {
-    /// Indexes the frames and reads the metadata; unpacks only the first frame and the last ones.
+    /// Indexes the frames and reads the metadata; unpacks the frames on the way to IPv4.
     pub fn open(packed: &'static [u8]) -> Result<Framed, Broken> {
-        let (nodes, starts, packed) = index(packed).ok_or("it is not packed for this reader")?;
-        if starts.last().is_none_or(|end| *end as usize != packed.len()) {
-            return Err("a frame is cut short");
-        }
-        let unpacker = Decompressor::new().map_err(|_| "no memory to unpack")?;
+        let opened = PackedTree::open(packed);
+        let (tree, behind) = opened.ok_or("it is not packed for this reader, or cut short")?;
         let mut db = Framed {
-            packed,
-            plain: repeat_with(OnceLock::new).take(starts.len() - 1).collect(),
-            starts,
-            unpacker: Mutex::new(unpacker),
-            nodes,
+            tree,
+            behind,
             v4_start: 0,
             shorts: repeat_with(AtomicU32::default).take(SHORTS).collect(),
             build_epoch: 0,
@@ -112,7 +84,7 @@ impl Framed {
         db.read_metadata()?;
         let (mut node, mut held) = (0, None);
         for _ in 0..96 {
-            node = if node < db.nodes { db.child(node, 0, &mut held)? } else { node };
+            node = if node < db.tree.nodes() { db.child(node, 0, &mut held)? } else { node };
         }
         db.v4_start = node;
         Ok(db)
@@ -130,21 +102,20 @@ impl Framed {
 
     /// Frames unpacked so far, and all frames.
     pub fn frames_unpacked(&self) -> (usize, usize) {
-        (self.plain.iter().filter(|plain| plain.get().is_some()).count(), self.plain.len())
+        self.tree.frames_unpacked()
     }
 
     /// The file that was packed.
     #[cfg(test)]
     pub(super) fn whole(&self) -> Option<Vec<u8>> {
-        let mut whole = Vec::new();
-        for index in 0..self.plain.len() {
-            whole.extend_from_slice(self.frame(index)?);
+        let (mut whole, mut held) = (Vec::new(), None);
+        for node in 0..self.tree.nodes() {
+            for bit in 0..2 {
+                let [_, record @ ..] = self.tree.record(node, bit, &mut held)?.to_be_bytes();
+                whole.extend_from_slice(&record);
+            }
         }
-        let tree = whole.get_mut(..self.nodes as usize * NODE_BYTES)?;
-        for (record, at) in tree.as_chunks_mut::<3>().0.iter_mut().zip(0..) {
-            let [_, value @ ..] = self.absolute(*record, at / 2).to_be_bytes();
-            *record = value;
-        }
+        whole.extend_from_slice(self.behind);
         Some(whole)
     }
 
@@ -158,18 +129,18 @@ impl Framed {
             Some(node) => (node, SHORT),
         };
         let mut held = None;
-        while node < self.nodes && depth < 128 {
+        while node < self.tree.nodes() && depth < 128 {
             let bit = (bits >> (127 - depth)) & 1;
             node = self.child(node, bit as usize, &mut held)?;
             depth += 1;
             if let (SHORT, Some(short)) = (depth, short)
-                && node < self.nodes
+                && node < self.tree.nodes()
             {
                 short.store(node, Ordering::Relaxed);
             }
         }
         // Spec, "Search Tree Lookup": equal is "no data", greater points into the data section.
-        let offset = match node.checked_sub(self.nodes) {
+        let offset = match node.checked_sub(self.tree.nodes()) {
             None | Some(0) => None,
             Some(pointer) => {
                 let offset = (pointer as usize).checked_sub(SEPARATOR_BYTES);
@@ -181,23 +152,19 @@ impl Framed {
 
     /// Decodes the flat record at an offset of the data section: names and values in its order.
     pub fn record(&self, offset: usize) -> Result<Vec<(String, Value)>, Broken> {
-        let base = self.nodes as usize * NODE_BYTES + SEPARATOR_BYTES;
-        let mut cursor = Cursor { db: self, base, at: base + offset };
-        cursor.map()
+        let data = self.behind.get(SEPARATOR_BYTES..).ok_or(CUT)?;
+        Cursor { data, at: offset }.map()
     }
 
     fn read_metadata(&mut self) -> Result<(), Broken> {
-        let first = self.plain.len().saturating_sub(METADATA_FRAMES);
-        let mut tail = Vec::new();
-        for index in first..self.plain.len() {
-            tail.extend_from_slice(self.frame(index).ok_or("a frame cannot be unpacked")?);
-        }
+        let first = self.behind.len().saturating_sub(METADATA_BYTES);
+        let tail = self.behind.get(first..).unwrap_or_default();
         let mark = tail
             .windows(METADATA_MARK.len())
             .rposition(|window| window == METADATA_MARK)
             .ok_or("it has no metadata")?;
-        let base = first * FRAME_BYTES + mark + METADATA_MARK.len();
-        let fields = Cursor { db: self, base, at: base }.map()?;
+        let data = tail.get(mark + METADATA_MARK.len()..).unwrap_or_default();
+        let fields = Cursor { data, at: 0 }.map()?;
         let whole = |name: &str| {
             fields.iter().find_map(|(field, value)| match value {
                 Value::Whole(n) if field == name => Some(*n),
@@ -210,7 +177,7 @@ impl Framed {
         if !fits {
             return Err("it is not an IPv6 database with record size 24");
         }
-        if whole("node_count") != Some(self.nodes.into()) {
+        if whole("node_count") != Some(self.tree.nodes().into()) {
             return Err("its node count is another");
         }
         self.build_epoch = whole("build_epoch").ok_or("it has no build date")?;
@@ -222,77 +189,22 @@ impl Framed {
         Ok(())
     }
 
-    /// The next node. Most are in the frame of the one before, which is `held`.
-    fn child<'f>(
-        &'f self,
-        node: u32,
-        bit: usize,
-        held: &mut Option<(usize, &'f [u8])>,
-    ) -> Result<u32, Broken> {
-        let at = node as usize * NODE_BYTES + bit * 3;
-        // A node never straddles frames: FRAME_BYTES is a multiple of NODE_BYTES.
-        let index = at / FRAME_BYTES;
-        let frame = match *held {
-            Some((same, frame)) if same == index => frame,
-            _ => self.frame(index).ok_or("the tree is cut short")?,
-        };
-        *held = Some((index, frame));
-        let record = frame.get(at % FRAME_BYTES..).and_then(|rest| rest.first_chunk::<3>());
-        Ok(self.absolute(*record.ok_or("the tree is cut short")?, node))
-    }
-
-    /// What a record of a node says, as MMDB has it.
-    fn absolute(&self, [a, b, c]: [u8; 3], node: u32) -> u32 {
-        match u32::from_be_bytes([0, a, b, c]) {
-            value if value & NO_NODE != 0 => self.nodes.saturating_add(value ^ NO_NODE),
-            value => value.wrapping_add(node).wrapping_add(1) % NO_NODE,
-        }
-    }
-
-    fn frame(&self, index: usize) -> Option<&[u8]> {
-        let plain = self.plain.get(index)?.get_or_init(|| {
-            let at = |index: usize| self.starts.get(index).map_or(0, |start| *start as usize);
-            let packed = self.packed.get(at(index)..at(index + 1)).unwrap_or_default();
-            // A panic cannot leave the context in a bad state: each frame resets it.
-            let mut unpacker = self.unpacker.lock().unwrap_or_else(PoisonError::into_inner);
-            unpacker.decompress(packed, FRAME_BYTES).unwrap_or_default().into_boxed_slice()
-        });
-        (!plain.is_empty()).then_some(plain)
-    }
-
-    fn byte(&self, at: usize) -> Option<u8> {
-        self.frame(at / FRAME_BYTES)?.get(at % FRAME_BYTES).copied()
+    fn child<'f>(&'f self, node: u32, bit: usize, held: &mut Held<'f>) -> Result<u32, Broken> {
+        self.tree.record(node, bit, held).ok_or("the tree is cut short")
     }
 }
 
-/// The number of nodes, where each frame begins and where the last ends, and the frames.
-fn index(packed: &[u8]) -> Option<(u32, Vec<u32>, &[u8])> {
-    let (nodes, rest) = packed.strip_prefix(MARK)?.split_first_chunk::<4>()?;
-    let (count, rest) = rest.split_first_chunk::<4>()?;
-    let count = u32::from_be_bytes(*count) as usize;
-    let (lengths, frames) = rest.split_at_checked(count.checked_mul(2)?)?;
-    let mut starts = Vec::with_capacity(count + 1);
-    let mut end = 0u32;
-    starts.push(end);
-    for length in lengths.as_chunks::<2>().0 {
-        end = end.checked_add(u16::from_be_bytes(*length).into())?;
-        starts.push(end);
-    }
-    Some((u32::from_be_bytes(*nodes), starts, frames))
-}
-
-/// Reads data fields; pointers count from `base`.
-struct Cursor<'a> {
-    db: &'a Framed,
-    base: usize,
+/// Reads data fields; pointers count from the beginning.
+struct Cursor {
+    data: &'static [u8],
     at: usize,
 }
 
 const CUT: Broken = "a record is cut short";
 
-impl Cursor<'_> {
+impl Cursor {
     fn u8(&mut self) -> Result<u8, Broken> {
-        let byte = self.db.byte(self.at).ok_or(CUT)?;
+        let byte = self.data.get(self.at).copied().ok_or(CUT)?;
         self.at += 1;
         Ok(byte)
     }
@@ -329,7 +241,7 @@ impl Cursor<'_> {
             2 => (high << 24 | self.uint(3)?) + 526_336,
             _ => self.uint(4)?,
         };
-        Ok(Cursor { db: self.db, base: self.base, at: self.base + pointer as usize })
+        Ok(Cursor { data: self.data, at: pointer as usize })
     }
 
     fn map(&mut self) -> Result<Vec<(String, Value)>, Broken> {
@@ -382,21 +294,9 @@ impl Cursor<'_> {
     }
 
     fn text(&mut self, size: usize) -> Result<Value, Broken> {
-        if size > FRAME_BYTES {
-            return Err(CUT);
-        }
-        let mut bytes = Vec::with_capacity(size);
-        while bytes.len() < size {
-            let frame = self.db.frame(self.at / FRAME_BYTES).ok_or(CUT)?;
-            let rest = frame.get(self.at % FRAME_BYTES..).unwrap_or_default();
-            let part = rest.get(..size - bytes.len()).unwrap_or(rest);
-            if part.is_empty() {
-                return Err(CUT);
-            }
-            bytes.extend_from_slice(part);
-            self.at += part.len();
-        }
-        String::from_utf8(bytes)
+        let bytes = self.data.get(self.at..).and_then(|rest| rest.get(..size)).ok_or(CUT)?;
+        self.at += size;
+        String::from_utf8(bytes.to_vec())
             .map(Value::Text)
             .map_err(|_| "a record holds text that is not UTF-8")
     }

@@ -19,6 +19,7 @@ pub mod lists;
 pub mod lpm;
 pub mod names;
 pub mod nat64;
+mod packed_tree;
 pub mod physics;
 pub mod places;
 mod prefix_index;
