@@ -441,7 +441,7 @@ impl<'t> RecordWorker<'t> {
         let batch = self.outgoing.batch_for(place);
         let start = batch.lines.len();
         if self.writes_lines && summed.is_none() {
-            render(record, (&self.origin, &mut self.repeated), &mut batch.lines);
+            render(record, &self.origin, (&mut self.repeated, &mut batch.lines));
         }
         // Last: it moves what it needs out of the record.
         let kind = ItemKind::Ended(EndpointSummary::of(record));
@@ -459,15 +459,12 @@ impl<'t> RecordWorker<'t> {
         let batch = self.outgoing.batch_for(place);
         let start = batch.lines.len();
         if self.writes_updates {
-            render(record, (&self.origin, &mut self.repeated), &mut batch.lines);
+            render(record, &self.origin, (&mut self.repeated, &mut batch.lines));
         }
         // Last: it moves what it needs out of the record.
         let kind = ItemKind::Update(EndpointSummary::of(record));
-        batch.push(
-            order(place, record),
-            start,
-            Item { line: (0, 0), kind, alerts, seen, summed: None },
-        );
+        let item = Item { line: (0, 0), kind, alerts, seen, summed: None };
+        batch.push(order(place, record), start, item);
     }
 
     /// The part of a sum for a session without a line of its own.
@@ -490,9 +487,9 @@ fn put_community_id(record: &mut Record) {
 }
 
 /// Writes a session's line, with its Community ID.
-fn render(record: &mut Record, (origin, repeated): (&Origin, &mut Repeated), lines: &mut Vec<u8>) {
+fn render(record: &mut Record, origin: &Origin, to: (&mut Repeated, &mut Vec<u8>)) {
     put_community_id(record);
-    emit::lines::render_next_session(record, origin, repeated, lines);
+    emit::lines::render_next_session(record, origin, to.0, to.1);
 }
 
 /// The position of a record in the output.
