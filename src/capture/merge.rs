@@ -235,15 +235,19 @@ impl MergedSource {
     #[allow(clippy::should_implement_trait, reason = "the block is borrowed between two calls")]
     pub fn next(&mut self) -> Option<(u16, FrameMeta)> {
         if let Some(file) = self.current {
-            let source = self.inputs.get_mut(usize::from(file)).and_then(|i| i.source.as_mut());
-            let frame = source.and_then(|source| source.next_frame());
-            match frame {
-                Some(meta) if (meta.time, file) < self.limit => {
-                    self.clock = self.clock.max(meta.time);
-                    return Some((file, meta));
-                }
-                other => self.suspend(file, other),
+            let mut frame = None;
+            if let Some(input) = self.inputs.get_mut(usize::from(file))
+                && let Some(source) = &mut input.source
+            {
+                frame = source.next_frame();
             }
+            if let Some(meta) = &frame
+                && (meta.time, file) < self.limit
+            {
+                self.clock = self.clock.max(meta.time);
+                return frame.map(|meta| (file, meta));
+            }
+            self.suspend(file, frame);
         }
         self.switch()
     }

@@ -74,8 +74,31 @@ impl Pcap {
         })
     }
 
+    /// The frame at the start of `rest` and the length of its record, where nothing about it is
+    /// unusual; [`Pcap::step`] says the same of it, and what any other is.
+    #[inline(always)]
+    pub(super) fn frame(&self, rest: &[u8]) -> Option<(RawFrame, usize)> {
+        let [secs, fraction, captured, wire_len] = *rest.first_chunk::<16>()?.as_chunks::<4>().0
+        else {
+            return None;
+        };
+        let word = |bytes| self.order.u32(bytes);
+        let (captured, wire_len) = (word(captured), word(wire_len));
+        let len = 16 + captured as usize;
+        let usual = captured <= wire_len && captured as usize <= MAX_FRAME && !self.modified;
+        if !usual || rest.len() < len {
+            return None;
+        }
+        let time = u64::from(word(secs)) * 1_000_000_000
+            + u64::from(word(fraction)) * u64::from(self.unit);
+        let (time, link) = (Nanos(time), self.link);
+        let (interface, grain) = (0, Grain::default());
+        let frame =
+            RawFrame { time, link, at: 16, captured, wire_len, interface, grain, timed: true };
+        Some((frame, len))
+    }
+
     /// Classifies the record at the start of `rest`.
-    #[inline]
     pub(super) fn step(&self, rest: &[u8]) -> Step {
         let Some(head) = rest.first_chunk::<16>() else {
             return Step::NeedMore(self.header as usize);
@@ -132,6 +155,30 @@ pub(super) fn normal_link(link: u16) -> LinkType {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// What is taken for usual is what the general way says.
+        #[test]
+        fn a_usual_record_is_read_like_any_other(
+            magic in 0usize..3, big in any::<bool>(), captured in 0u32..40, more in 0u32..9,
+            short in any::<bool>(), cut in 0usize..64, times in any::<[u32; 2]>(),
+        ) {
+            let order = if big { Order::Big } else { Order::Little };
+            let w = |n: u32| if big { n.to_be_bytes() } else { n.to_le_bytes() };
+            let magic = [MAGIC_MICROS, MAGIC_NANOS, MAGIC_MODIFIED][magic];
+            let pcap = Pcap::new(&header(magic, order, 1), order).unwrap();
+            let wire = if short { captured.saturating_sub(more) } else { captured + more };
+            let mut record = [w(times[0]), w(times[1]), w(captured), w(wire)].concat();
+            record.extend([7; 64]);
+            record.truncate(cut);
+            let usual = pcap.frame(&record);
+            let step = pcap.step(&record);
+            prop_assert!(usual.is_none_or(|(frame, len)| step == Step::Frame(frame, len as u64)));
+            let whole = cut >= 16 + captured as usize && wire >= captured;
+            prop_assert_eq!(usual.is_some(), whole && magic != MAGIC_MODIFIED);
+        }
+    }
 
     fn header(magic: u32, order: Order, link: u32) -> Vec<u8> {
         let w = |n: u32| match order {

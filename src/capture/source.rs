@@ -189,8 +189,21 @@ impl FileSource {
 
     /// The next frame, or `None` at the end of the readable part. Its bytes are in
     /// [`FileSource::block`].
-    #[inline]
+    #[inline(always)]
     pub fn next_frame(&mut self) -> Option<FrameMeta> {
+        if let Format::Pcap(format) = &self.format
+            && let Some((raw, len)) = format.frame(self.feed.rest())
+        {
+            let record_at = self.feed.at;
+            self.feed.at += len;
+            return Some(self.count(raw, record_at));
+        }
+        self.next_step()
+    }
+
+    /// The same, record by record.
+    #[inline(never)]
+    fn next_step(&mut self) -> Option<FrameMeta> {
         loop {
             let rest = self.feed.rest();
             let step = match &mut self.format {
@@ -212,7 +225,7 @@ impl FileSource {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn count(&mut self, raw: RawFrame, record_at: usize) -> FrameMeta {
         self.number = self.number.saturating_add(1);
         self.packets += 1;

@@ -7,7 +7,7 @@ use crate::decode::early_fragments::{Early, EarlyFragment, EarlyFragments};
 use crate::decode::fragments::{FragmentId, FragmentTable, Inherited};
 use crate::decode::ip::{self, Part};
 use crate::decode::key::KeyHasher;
-use crate::decode::transport::{self, Network, Segment};
+use crate::decode::transport::{self, Network, Outer, Segment};
 use crate::decode::walk::{Next, Walk};
 use crate::decode::{DecodeConfig, Decoded, Path, Reject, link, tunnel, udp_tunnel, wlan};
 use crate::model::record::Layer;
@@ -59,7 +59,7 @@ fn decode_part(
         // Inside a tunnel these reasons are about a real inner packet. Any other reason only means
         // that the tunnel payload is not readable, and the outer packet counts.
         Err(reject @ (Reject::Depth | Reject::FragmentOrphan | Reject::HiddenIp)) => Err(reject),
-        Err(reject) => descent.around.ok_or(reject),
+        Err(reject) => descent.fall_back(reject),
     }
     .map_err(|reject| (reject, None));
     let fragment = descent.walk.fragment;
@@ -83,7 +83,7 @@ pub(super) fn trace(
     let fragments = &none;
     let mut descent = Descent { config, hasher, fragments, early, walk, around, layers, part };
     let result = descent.begin(frame, FirstHeader::Link).and_then(|next| descent.run(next));
-    result.or_else(|reject| descent.around.ok_or(reject))
+    result.or_else(|reject| descent.fall_back(reject))
 }
 
 /// The state of decoding one frame.
@@ -94,8 +94,8 @@ struct Descent<'a> {
     /// Datagrams that wait for more fragments; `None` if this frame has no part in them.
     early: Option<&'a EarlyFragments>,
     walk: Walk<'a>,
-    /// The packet around the tunnel being read.
-    around: Option<Decoded>,
+    /// The packet around the tunnel being read: its headers, and what stood before them.
+    around: Option<(Outer, Network, Segment)>,
     /// Collects the tunnels, if requested.
     layers: Option<&'a mut Vec<Layer>>,
     /// The fragment that ended the descent.
@@ -167,7 +167,9 @@ impl Descent<'_> {
             }
         }
         let segment = read?;
-        let decoded = self.assemble(&network, &segment)?;
+        // Few frames need the packet around a tunnel, so it is not built yet.
+        let outer = self.walk.outer;
+        transport::offset(network.span.at)?;
         // A copy: if this is no tunnel after all, the walk stays at this packet.
         let mut walk = self.walk;
         walk.span = network.span;
@@ -181,7 +183,7 @@ impl Descent<'_> {
         };
         match inside {
             Ok(Some(next)) => {
-                self.around = Some(decoded);
+                self.around = Some((outer, network, segment));
                 if walk.outer.path.outer_ttl == 0 {
                     walk.outer.path.outer_ttl = network.ttl;
                 }
@@ -190,7 +192,7 @@ impl Descent<'_> {
                 Ok(Step::Inside(next))
             }
             Err(Reject::Depth) => Err(Reject::Depth),
-            Ok(None) | Err(_) => Ok(Step::Done(decoded)),
+            Ok(None) | Err(_) => self.assemble(&outer, &network, &segment).map(Step::Done),
         }
     }
 
@@ -229,7 +231,7 @@ impl Descent<'_> {
             payload_missing: network.span.wire_len().saturating_sub(captured),
             ..Segment::default()
         };
-        let mut decoded = self.assemble(network, &segment)?;
+        let mut decoded = self.assemble(&self.walk.outer, network, &segment)?;
         let packet = &mut decoded.packet;
         (packet.key, packet.hash, packet.shard) = (first.key, first.hash, first.shard);
         let kept = packet.flags.0 & !PacketFlags::FROM_B;
@@ -251,9 +253,19 @@ impl Descent<'_> {
         }
     }
 
+    /// The packet around a tunnel whose payload is not readable, if there is one.
+    fn fall_back(&self, reject: Reject) -> Result<Decoded, Reject> {
+        let (outer, network, segment) = self.around.as_ref().ok_or(reject)?;
+        self.assemble(outer, network, segment)
+    }
+
     /// Builds a packet from the headers read.
-    fn assemble(&self, network: &Network, segment: &Segment) -> Result<Decoded, Reject> {
-        let outer = &self.walk.outer;
+    fn assemble(
+        &self,
+        outer: &Outer,
+        network: &Network,
+        segment: &Segment,
+    ) -> Result<Decoded, Reject> {
         let packet = transport::packet((self.config, self.hasher), outer, network, segment)?;
         Ok(Decoded { packet, path: Path { ident: network.ident, ..outer.path } })
     }

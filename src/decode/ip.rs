@@ -1,4 +1,4 @@
-//! IP headers with options and extension headers, through etherparse's lax slices.
+//! IP headers; those with options and extension headers through etherparse's lax slices.
 //!
 //! Owns: lengths, fragments and the protocol behind the last extension header. In: a walk at an IP
 //! header. Out: `Network`. Never: transport headers.
@@ -7,10 +7,13 @@ use etherparse::err::ip::LaxHeaderSliceError;
 use etherparse::err::ipv6_exts::HeaderSliceError;
 use etherparse::{Ipv6ExtensionSlice, LaxIpSlice, LaxIpv4Slice, LaxIpv6Slice};
 
-use crate::decode::Reject;
 use crate::decode::transport::{Network, Span};
 use crate::decode::walk::Walk;
+use crate::decode::{Reject, fast};
 use crate::model::{Addr, Ident, PacketFlags, Transport};
+
+/// Extension headers (RFC 8200 section 4.1, RFC 4302, RFC 6275, RFC 7401, RFC 5533).
+const EXTENSIONS: [u8; 8] = [0, 43, 44, 51, 60, 135, 139, 140];
 
 /// Which part of a datagram a packet is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +41,24 @@ pub(super) struct Fragment {
 
 /// Reads the IP header at the walk's position, without moving the walk.
 pub(super) fn read(walk: &Walk<'_>) -> Result<(Network, Part), Reject> {
+    plain(walk).unwrap_or_else(|| read_any(walk))
+}
+
+/// A whole packet without options or extension headers, as nearly all are; `None` for any other.
+fn plain(walk: &Walk<'_>) -> Option<Result<(Network, Part), Reject>> {
+    let bytes = walk.rest();
+    let ((network, total), headers) = match bytes.first()? >> 4 {
+        4 => (fast::header_v4(bytes.first_chunk()?)?, 20),
+        6 => (fast::header_v6(bytes.first_chunk()?)?, 40),
+        _ => return None,
+    };
+    let span = payload(walk, headers, total);
+    let whole = |span| (Network { span, ..network }, Part::Whole);
+    (!EXTENSIONS.contains(&network.transport.0)).then(|| span.map(whole))
+}
+
+/// The same for any header.
+fn read_any(walk: &Walk<'_>) -> Result<(Network, Part), Reject> {
     let (slice, stop) = LaxIpSlice::from_slice(walk.rest()).map_err(|error| match error {
         LaxHeaderSliceError::Len(_) => Reject::Short,
         LaxHeaderSliceError::Content(_) => Reject::Malformed("not an IP header"),
@@ -228,4 +249,41 @@ fn fit_v6(bytes: &[u8], wire: usize) -> Fit {
     // Extension headers (section 4.1), AH and ESP, and the protocols that longhaul decodes.
     let known = matches!(next, 0 | 4 | 6 | 17 | 41 | 43 | 44 | 47 | 50 | 51 | 58 | 59 | 60 | 132);
     if known && length > 0 && 40 + length <= wire { Fit::Length } else { Fit::No }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::DecodeConfig;
+    use crate::model::{Frame, LinkType, Nanos};
+    use proptest::prelude::*;
+
+    proptest! {
+        /// What is taken for plain is what the general way says.
+        #[test]
+        fn a_plain_header_is_read_like_any_other(
+            mut bytes in proptest::collection::vec(any::<u8>(), 0..80),
+            first in proptest::sample::select(vec![0x45, 0x60, 0x6f, 0x46, 0x50]),
+            next in proptest::sample::select(vec![0, 4, 6, 17, 43, 44, 47, 50, 51, 58, 59, 60, 135]),
+            length in 0u8..90, more in 0u32..9, strict in any::<bool>(), fragment in any::<bool>(),
+        ) {
+            let v6 = first >> 4 == 6;
+            let fields = [(0, first), (if v6 { 6 } else { 9 }, next)];
+            let lengths = if v6 { [(4, 0), (5, length)] } else { [(2, 0), (3, length)] };
+            let whole = if v6 || fragment { vec![] } else { vec![(6, 0x40), (7, 0)] };
+            for (at, value) in fields.into_iter().chain(lengths).chain(whole) {
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte = value;
+                }
+            }
+            let wire_len = bytes.len() as u32 + more;
+            let (time, link) = (Nanos(1), LinkType::RAW);
+            let frame = Frame { time, link, wire_len, bytes: &bytes };
+            let mut walk = Walk::new(&DecodeConfig::default(), &frame, 0);
+            walk.strict = strict;
+            if let Some(plain) = plain(&walk) {
+                prop_assert_eq!(format!("{:?}", plain), format!("{:?}", read_any(&walk)));
+            }
+        }
+    }
 }

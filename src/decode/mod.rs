@@ -91,7 +91,7 @@ pub struct Path {
 }
 
 /// A decoded frame.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Decoded {
     /// The innermost packet. `frame_at`, `number`, `block` and `clock` are left zero for the
     /// reader.
@@ -175,11 +175,18 @@ impl Decoder {
         }
     }
 
-    /// Decodes a plain frame; `None` for any other. Inlined into the caller, the packet stays in
-    /// registers; built in memory and copied, it would stall on its own stores.
-    #[inline(always)]
+    /// Decodes a plain frame; `None` for any other.
     pub fn decode_plain(&self, frame: &Frame<'_>, point: u16) -> Option<Decoded> {
-        fast::decode(&self.config, &self.hasher, frame, point)
+        let mut decoded = Decoded::default();
+        self.decode_plain_into(frame, point, &mut decoded).then_some(decoded)
+    }
+
+    /// The same into a place that is used again for every frame; returns whether the frame is
+    /// plain. So each field is written once, where the rest of the reader finds it: there are far
+    /// more of them than registers.
+    #[inline(always)]
+    pub fn decode_plain_into(&self, frame: &Frame<'_>, point: u16, into: &mut Decoded) -> bool {
+        fast::decode(&self.config, &self.hasher, (frame, point), into).is_some()
     }
 
     /// Decodes any frame; slower.

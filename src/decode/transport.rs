@@ -20,6 +20,9 @@ pub(super) struct Span {
 }
 
 impl Span {
+    /// Nothing.
+    pub(super) const NONE: Span = Span { at: 0, end: 0, wire_end: 0 };
+
     /// Its captured bytes.
     #[inline(always)]
     pub(super) fn of<'a>(&self, frame: &'a [u8]) -> &'a [u8] {
@@ -212,6 +215,12 @@ impl Outer {
     }
 }
 
+/// The offset of a transport header, as a packet stores it.
+#[inline(always)]
+pub(super) fn offset(at: usize) -> Result<u16, Reject> {
+    u16::try_from(at).map_err(|_| Reject::Malformed("transport header beyond 65535 bytes"))
+}
+
 /// Builds a packet.
 #[inline(always)]
 pub(super) fn packet(
@@ -241,9 +250,7 @@ pub(super) fn packet(
     if network.span.wire_end > network.span.end {
         flags |= PacketFlags::TRUNCATED;
     }
-    let Ok(l4_at) = u16::try_from(network.span.at) else {
-        return Err(Reject::Malformed("transport header beyond 65535 bytes"));
-    };
+    let l4_at = offset(network.span.at)?;
     Ok(Packet {
         time: outer.time,
         clock: 0,

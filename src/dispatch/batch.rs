@@ -63,7 +63,7 @@ impl<B, N> Batch<B, N> {
     /// Adds a packet whose frame is in `block`. The caller must check [`Batch::has_room_for`]
     /// first.
     #[inline(always)]
-    pub fn push(&mut self, packet: Packet, block: &B)
+    pub fn push(&mut self, packet: &Packet, block: &B)
     where
         B: Clone + SameBlock,
     {
@@ -72,7 +72,7 @@ impl<B, N> Batch<B, N> {
             self.blocks.push(block.clone());
             self.blocks.len() - 1
         });
-        self.packets.push(packet);
+        self.packets.push(*packet);
         self.homes.push(at as u8);
     }
 
@@ -84,6 +84,11 @@ impl<B, N> Batch<B, N> {
         !self.is_full()
             && (self.blocks.len() < BLOCKS
                 || self.blocks.iter().any(|held| held.is_same_block(block)))
+    }
+
+    /// The packets alone.
+    pub fn packets(&self) -> &[Packet] {
+        &self.packets
     }
 
     /// The packets, each with its block.

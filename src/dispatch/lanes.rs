@@ -82,7 +82,7 @@ impl<B: Clone + SameBlock, N: Clone> Dispatcher<B, N> {
     #[inline(always)]
     pub fn push(
         &mut self,
-        packet: Packet,
+        packet: &Packet,
         block: &B,
         news: impl FnMut() -> Option<N>,
     ) -> Result<(), WorkerGone> {
@@ -111,7 +111,7 @@ impl<B: Clone + SameBlock, N: Clone> Dispatcher<B, N> {
     }
 
     #[inline(always)]
-    fn put(&mut self, lane: usize, packet: Packet, block: &B) -> Result<(), WorkerGone> {
+    fn put(&mut self, lane: usize, packet: &Packet, block: &B) -> Result<(), WorkerGone> {
         let Some(outlet) = self.outlets.get_mut(lane) else { return Ok(()) };
         if outlet.open.has_room_for(block) {
             outlet.open.push(packet, block);

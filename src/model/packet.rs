@@ -73,7 +73,7 @@ impl PacketFlags {
 ///
 /// `frame_at`, `number`, `wire_len`, `clock` and `stamp` are filled by the reader
 /// loop; everything else by decode.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Packet {
     /// Its timestamp.
     pub time: Nanos,

@@ -19,6 +19,8 @@ pub(super) struct Clock {
     now: u32,
     /// The second of packet time that it corresponds to, once one is believed.
     level: Option<u64>,
+    /// Where the next second begins: an earlier time advances nothing.
+    until: Nanos,
     /// A step longer than this ends every session, so no longer one is needed.
     longest: u32,
 }
@@ -26,7 +28,7 @@ pub(super) struct Clock {
 impl Clock {
     /// A clock that advances by at most `longest` seconds at once.
     pub(super) const fn new(longest: u32) -> Clock {
-        Clock { now: 0, level: None, longest }
+        Clock { now: 0, level: None, until: Nanos::ZERO, longest }
     }
 
     /// The clock's second: 0 until a time is believed.
@@ -47,26 +49,38 @@ impl Clock {
     /// Advances to a believed time; an earlier one changes nothing.
     #[inline]
     pub(super) fn advance(&mut self, time: Nanos) {
-        let second = time.as_secs();
+        if time >= self.until {
+            self.advance_to(time.as_secs());
+        }
+    }
+
+    /// Advances to a second.
+    fn advance_to(&mut self, second: u64) {
         match self.level {
             Some(level) if second <= level => {}
             Some(level) => {
                 let step = (second - level).min(u64::from(self.longest));
                 // 32 bits of steps from the start: more than a century.
                 self.now = self.now.saturating_add(u32::try_from(step).unwrap_or(self.longest));
-                self.level = Some(second);
+                self.stand_at(second);
             }
             None => {
                 self.now = u32::try_from(second.min(LATEST_BEGINNING)).unwrap_or(0).max(1);
-                self.level = Some(second);
+                self.stand_at(second);
             }
         }
+    }
+
+    fn stand_at(&mut self, second: u64) {
+        self.level = Some(second);
+        self.until = Nanos::from_secs(second.saturating_add(1));
     }
 
     /// Packet time went back to here, because it had been misled or was changed: the clock stops,
     /// and continues with packet time from here.
     pub(super) fn set_back(&mut self, time: Nanos) {
-        self.level = Some(self.level.map_or(time.as_secs(), |level| level.min(time.as_secs())));
+        let second = time.as_secs();
+        self.stand_at(self.level.map_or(second, |level| level.min(second)));
         self.advance(time);
     }
 }

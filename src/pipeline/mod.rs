@@ -43,6 +43,7 @@ mod stats;
 pub mod stored_ledger;
 pub mod stored_people;
 mod taken;
+mod tally;
 mod tunnel_proof;
 mod verdicts;
 pub mod warnings;

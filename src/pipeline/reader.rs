@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::capture::block::BLOCK_BYTES;
 use crate::capture::filter::FilterSet;
-use crate::capture::{Block, BlockPool, Drops, FileReport, FrameMeta, LiveSource, MergedSource};
+use crate::capture::{Block, BlockPool, FileReport, FrameMeta, LiveSource, MergedSource};
 use crate::config::{Following, Plan, PointBy};
 use crate::decode::{Decoded, Decoder, Reject, Subframes, TunnelSet};
 use crate::dispatch::{Duplicates, FrameContext, WorkerGone};
@@ -24,6 +24,7 @@ use crate::pipeline::prepare::{Points, Prepared, print_secret};
 use crate::pipeline::progress::Progress;
 use crate::pipeline::reader_bindings::{ReaderBindings, ToWorkers};
 use crate::pipeline::source::Source;
+use crate::pipeline::tally::Tally;
 use crate::pipeline::tunnel_proof::speaks_for_home;
 use crate::session::Timeouts;
 
@@ -59,6 +60,8 @@ struct TakenFrame<'f> {
 pub(super) struct Intake {
     decoder: Decoder,
     filter: Option<FilterSet>,
+    /// The packet of the frame that is read.
+    decoded: Decoded,
     /// Finds duplicates, if wanted.
     copies: Option<Duplicates>,
     /// Capture point of each input file, by file index.
@@ -70,15 +73,6 @@ pub(super) struct Intake {
     /// Names and holders of addresses.
     bindings: ReaderBindings,
     pub(super) tally: Tally,
-}
-
-/// What the reader has counted so far, and how far time has come.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) counters: Counters,
-    first: Option<Nanos>,
-    /// The latest time that was believed.
-    pub(super) last: Nanos,
 }
 
 /// What the reader leaves behind.
@@ -290,7 +284,17 @@ impl Intake {
         let (copies, tally) = (copies(prepared), Tally::default());
         let (filter, fragments_counted) = (None, 0);
         let bindings = ReaderBindings::new(prepared);
-        Intake { decoder, filter, copies, points, tunnels, bindings, fragments_counted, tally }
+        Intake {
+            decoder,
+            decoded: Decoded::default(),
+            filter,
+            copies,
+            points,
+            tunnels,
+            bindings,
+            fragments_counted,
+            tally,
+        }
     }
 
     /// Decodes a frame and dispatches its packet to its session's worker.
@@ -309,25 +313,36 @@ impl Intake {
             return Ok(());
         }
         let point = self.points.get(usize::from(taken.file)).copied().unwrap_or(0);
-        if let Some(decoded) = self.decoder.decode_plain(&frame, point) {
-            return self.dispatch(decoded, &frame, (taken, dispatcher));
+        if self.decoder.decode_plain_into(&frame, point, &mut self.decoded) {
+            return self.dispatch(&frame, (taken, dispatcher));
         }
+        self.take_unusual(&frame, point, (taken, dispatcher))
+    }
+
+    /// The same for a frame that is not plain.
+    #[inline(never)]
+    fn take_unusual(
+        &mut self,
+        frame: &Frame<'_>,
+        point: u16,
+        (taken, dispatcher): (TakenFrame<'_>, &mut ToWorkers),
+    ) -> Result<(), WorkerGone> {
         if let Some(tunnels) = self.tunnels.get(usize::from(taken.file)) {
             self.decoder.set_tunnels(*tunnels);
         }
         self.decoder.set_clock(taken.clock);
-        if let Some(subframes) = self.decoder.subframes(&frame) {
+        if let Some(subframes) = self.decoder.subframes(frame) {
             return self.take_subframes(subframes, point, (taken, dispatcher));
         }
-        match self.decoder.decode_general(&frame, point) {
-            Ok(decoded) => self.dispatch(decoded, &frame, (taken, dispatcher)),
+        match self.decoder.decode_general(frame, point) {
+            Ok(decoded) => self.dispatch_unusual(decoded, frame, (taken, dispatcher)),
             Err(reject) => {
                 self.tally.counters.bump(reject.counter());
                 if reject == Reject::FragmentEarly {
                     return self.take_joined(point, (taken, dispatcher));
                 }
-                if let Some(at) = link_message_offset(&frame) {
-                    let mut packet = Packet::of_link(&frame, at);
+                if let Some(at) = link_message_offset(frame) {
+                    let mut packet = Packet::of_link(frame, at);
                     packet.stamp = Stamp::new(taken.meta.trust, taken.meta.grain);
                     packet.key.point = point;
                     self.read_identity(&packet, frame.bytes);
@@ -364,7 +379,7 @@ impl Intake {
         match self.decoder.decode_general(&frame, point) {
             Ok(decoded) => {
                 let whole = TakenFrame { meta: &meta, block: &block, ..taken };
-                self.dispatch(decoded, &frame, (whole, dispatcher))
+                self.dispatch_unusual(decoded, &frame, (whole, dispatcher))
             }
             Err(reject) => {
                 self.tally.counters.bump(reject.counter());
@@ -387,7 +402,7 @@ impl Intake {
                     let (at, wire_len) = (taken.meta.at + at as u32, frame.wire_len);
                     let meta = FrameMeta { at, wire_len, ..*taken.meta };
                     let part = TakenFrame { meta: &meta, ..taken };
-                    self.dispatch(decoded, &frame, (part, &mut *dispatcher))?;
+                    self.dispatch_unusual(decoded, &frame, (part, &mut *dispatcher))?;
                 }
                 Err(reject) => self.tally.counters.bump(reject.counter()),
             }
@@ -405,78 +420,44 @@ impl Intake {
         bindings.process(packet, frame, counters);
     }
 
+    /// The same for a frame that the general path decoded.
+    #[inline(never)]
+    fn dispatch_unusual(
+        &mut self,
+        decoded: Decoded,
+        frame: &Frame<'_>,
+        to: (TakenFrame<'_>, &mut ToWorkers),
+    ) -> Result<(), WorkerGone> {
+        self.decoded = decoded;
+        self.dispatch(frame, to)
+    }
+
+    /// Sends the packet just decoded to its session's worker.
     #[inline(always)]
     fn dispatch(
         &mut self,
-        Decoded { mut packet, path }: Decoded,
         frame: &Frame<'_>,
         (taken, dispatcher): (TakenFrame<'_>, &mut ToWorkers),
     ) -> Result<(), WorkerGone> {
+        let Decoded { packet, path } = &mut self.decoded;
         packet.frame_at = taken.meta.at;
         packet.number = taken.meta.number;
         packet.wire_len = taken.meta.wire_len;
         packet.clock = taken.clock;
         packet.stamp = Stamp::new(taken.meta.trust, taken.meta.grain);
-        self.tally.packet(&path);
+        self.tally.packet(path);
         if let Some(copies) = &mut self.copies {
             let vlan = path.vlan.unwrap_or(0);
             let (frame, ident, outer_ttl) = (frame.bytes, path.ident, path.outer_ttl);
             let passing = FrameContext { frame, ident, vlan, outer_ttl };
-            copies.mark(&mut packet, &passing, &mut self.tally.counters);
+            copies.mark(packet, &passing, &mut self.tally.counters);
         }
-        if has_identity_data(&packet, frame.bytes) {
+        if has_identity_data(packet, frame.bytes) {
+            let packet = *packet;
             self.read_identity(&packet, frame.bytes);
             self.bindings.wait_for_readers(dispatcher)?;
         }
-        dispatcher.push(packet, taken.block, || self.bindings.publish())
-    }
-}
-
-impl Tally {
-    fn frame(&mut self, frame: &Frame<'_>) {
-        self.counters.bump(Counter::Frames);
-        self.counters.add(Counter::FrameBytes, frame.bytes.len() as u64);
-        if (frame.bytes.len() as u64) < u64::from(frame.wire_len) {
-            self.counters.bump(Counter::FramesTruncated);
-        }
-    }
-
-    /// The losses that a file reports.
-    fn file(&mut self, file: &FileReport) {
-        let Drops { card, system, either } = file.packets_dropped;
-        self.counters.add(Counter::NicDrops, card);
-        self.counters.add(Counter::RingDrops, system);
-        self.counters.add(Counter::FramesDropped, either);
-    }
-
-    /// A frame's time.
-    #[inline(always)]
-    fn time(&mut self, meta: &FrameMeta) {
-        match meta.trust {
-            Trust::Believed | Trust::SetBack => {
-                if self.first.is_none_or(|first| meta.time < first) {
-                    self.first = Some(meta.time);
-                }
-                if meta.time >= self.last {
-                    self.last = meta.time;
-                } else {
-                    self.counters.bump(Counter::TimeBackwards);
-                }
-            }
-            Trust::Doubtful => self.counters.bump(Counter::TimesDoubtful),
-            Trust::Absent => self.counters.bump(Counter::TimeLeaps),
-        }
-    }
-
-    #[inline(always)]
-    fn packet(&mut self, path: &crate::decode::Path) {
-        self.counters.bump(Counter::Packets);
-        if !path.fast_path {
-            self.counters.bump(Counter::PacketsSlowPath);
-        }
-        if path.tunnel.is_some() {
-            self.counters.bump(Counter::PacketsTunnelled);
-        }
+        dispatcher.push(&self.decoded.packet, taken.block, || self.bindings.publish())
     }
 }
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::{captures, decoder, ethernet, ipv4, ipv6, tcp, udp};
-use crate::decode::{Decoder, fast};
+use crate::decode::Decoder;
 use crate::model::{Frame, LinkType, Nanos, Packet};
 
 /// Everything in a packet, in a comparable form.
@@ -15,7 +15,7 @@ fn facts(p: &Packet) -> String {
 
 /// Compares both paths; returns whether the fast path accepted the frame.
 fn agree(decoder: &mut Decoder, frame: &Frame<'_>) -> bool {
-    let fast = fast::decode(&decoder.config, &decoder.hasher, frame, 3);
+    let fast = decoder.decode_plain(frame, 3);
     let general = decoder.decode_general(frame, 3);
     let Some(fast) = fast else { return false };
     let general = general.expect("the general path takes what the fast path takes");
