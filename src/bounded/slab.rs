@@ -104,6 +104,15 @@ impl<T> Slab<T> {
         self.len -= 1;
         Some(value)
     }
+
+    /// Drops a value where it is, without moving it, and frees its slot.
+    pub fn discard(&mut self, id: u32) {
+        if let Some(slot) = self.slot(id).filter(|slot| slot.is_some()) {
+            *slot = None;
+            self.free.push(id);
+            self.len -= 1;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -120,6 +129,11 @@ mod tests {
         assert_eq!(slab.remove(a), None);
         assert_eq!(slab.insert("d"), Ok(a));
         assert_eq!((slab.get(a), slab.get(b), slab.len()), (Some(&"d"), Some(&"b"), 2));
+        slab.discard(b);
+        slab.discard(b);
+        slab.discard(7);
+        assert_eq!((slab.get(b), slab.len()), (None, 1));
+        assert_eq!(slab.insert("e"), Ok(b));
     }
 
     #[test]

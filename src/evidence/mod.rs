@@ -111,6 +111,9 @@ impl Observers {
         if segment.payload.is_empty() {
             return self.interest();
         }
+        if self.passes_over(segment) {
+            return Interest::More;
+        }
         let watched = self.watched();
         // Most segments come when everything is known, or in a body that is skipped: they add no
         // facts.
@@ -125,6 +128,16 @@ impl Observers {
             self.weigh_watch(watched);
         }
         self.interest()
+    }
+
+    /// Passes a segment over that belongs to a body which nobody reads, where no turn is measured
+    /// either: most segments of a transfer.
+    #[inline]
+    fn passes_over(&mut self, segment: &Segment<'_>) -> bool {
+        match (&self.watching, &mut self.listening) {
+            (Watching::Over | Watching::Never, Listening::Tcp(stream)) => stream.skip(segment),
+            _ => false,
+        }
     }
 
     /// Gives a segment to whoever listens; whether it may have added facts.

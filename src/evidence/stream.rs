@@ -78,6 +78,20 @@ impl StreamState {
         !self.of(from).is_done()
     }
 
+    /// Passes a segment over if all of it belongs to a body that is skipped.
+    #[inline]
+    pub fn skip(&mut self, segment: &Segment<'_>) -> bool {
+        let parser = match segment.from {
+            Peer::Initiator => &mut self.initiator,
+            Peer::Responder => &mut self.responder,
+        };
+        let passes = !parser.is_done() && parser.passes_over(segment.payload, segment.gap);
+        if passes {
+            parser.skip -= segment.payload.len() as u32;
+        }
+        passes
+    }
+
     /// Whether a segment may add facts: not where nobody listens, nor in a body that nobody reads.
     pub fn takes(&self, segment: &Segment<'_>) -> bool {
         let parser = self.of(segment.from);

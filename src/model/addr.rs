@@ -31,10 +31,11 @@ impl Addr {
     /// Whether it is a multicast or broadcast address: no packet can come from there (RFC 1112
     /// section 4, RFC 919 section 7, RFC 4291 section 2.7).
     pub const fn is_group(&self) -> bool {
-        match self.0 {
-            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 255, 255, 255, 255] => true,
-            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, first, ..] => first >> 4 == 14,
-            [first, ..] => first == 0xff,
+        let bits = u128::from_be_bytes(self.0);
+        let four = bits as u32;
+        match bits >> 32 {
+            0xffff => four >> 28 == 14 || four == u32::MAX,
+            upper => upper >> 88 == 0xff,
         }
     }
 

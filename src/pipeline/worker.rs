@@ -22,6 +22,8 @@ use crate::session::{Arrival, Hint, Room, Schedule, Shard, Timeouts};
 /// One worker.
 pub(super) struct Worker<'t> {
     shards: Vec<Shard<Observers>>,
+    /// For each shard of the run, its place among those of its worker.
+    places: [u8; SHARDS as usize],
     workers: usize,
     /// Its index.
     index: usize,
@@ -63,6 +65,7 @@ impl<'t> Worker<'t> {
         let (clock, part) = (0, 0);
         Worker {
             shards,
+            places: std::array::from_fn(|shard| (shard / workers) as u8),
             workers,
             index,
             records,
@@ -107,28 +110,41 @@ impl<'t> Worker<'t> {
 
     fn touch(&mut self, batch: &PacketBatch) {
         let mut hints = [Hint::default(); PACKETS];
-        for (hint, (packet, _)) in hints.iter_mut().zip(batch.iter()) {
-            if let Some(shard) = self.shards.get(usize::from(packet.shard) / self.workers) {
-                *hint = shard.locate(packet);
+        // Packets of one session often follow one another.
+        let mut last = (0, u8::MAX, Hint::default());
+        for (hint, packet) in hints.iter_mut().zip(batch.packets()) {
+            if (packet.hash, packet.shard) != (last.0, last.1) {
+                let shard = self.shards.get(self.place(packet));
+                last = (packet.hash, packet.shard, shard.map_or(last.2, |s| s.locate(packet)));
+            }
+            *hint = last.2;
+        }
+        let (mut warmed, mut last) = (0, (Hint::default(), u8::MAX));
+        for (hint, packet) in hints.iter().zip(batch.packets()) {
+            if (*hint, packet.shard) != last {
+                let shard = self.shards.get(self.place(packet));
+                warmed ^= shard.map_or(0, |shard| shard.warm(*hint, packet));
+                last = (*hint, packet.shard);
             }
         }
-        let warm = |(hint, (packet, _)): (&Hint, (&Packet, _))| {
-            self.shards
-                .get(usize::from(packet.shard) / self.workers)
-                .map_or(0, |s| s.warm(*hint, packet))
-        };
-        std::hint::black_box(hints.iter().zip(batch.iter()).map(warm).fold(0, |a, b| a ^ b));
-        for (hint, (packet, block)) in hints.into_iter().zip(batch.iter()) {
+        std::hint::black_box(warmed);
+        for (hint, (packet, block)) in hints.iter().zip(batch.iter()) {
             let frame = block.bytes().get(packet.frame_at as usize..).unwrap_or_default();
-            let at = usize::from(packet.shard) / self.workers;
+            let at = self.place(packet);
             if let Some(shard) = self.shards.get_mut(at) {
                 // In a second without a watermark yet, parts start at 0.
                 let part = if packet.clock > self.clock { 0 } else { self.part };
                 self.records.turn_to(u16::from(packet.shard), (packet.clock, part));
                 let arrival = Arrival { packet, frame, file: block.file() };
-                shard.touch(arrival, hint, &mut self.records);
+                shard.touch(arrival, *hint, &mut self.records);
             }
         }
+    }
+
+    /// The place of a packet's shard among those of this worker.
+    #[inline(always)]
+    fn place(&self, packet: &Packet) -> usize {
+        self.places.get(usize::from(packet.shard)).map_or(usize::MAX, |at| usize::from(*at))
     }
 
     /// Hands over what has ended: everything due before `clock`, and what packets ended before the

@@ -13,6 +13,7 @@ mod fragments;
 mod half;
 mod handshake;
 mod lasting;
+mod plain;
 mod reopen;
 mod reorder;
 mod rtt;

@@ -17,7 +17,8 @@ use crate::model::{Counter, Nanos, Packet, PacketFlags, TcpFlags, Transport};
 use crate::session::close::{self, End, Ending};
 use crate::session::fragments::Fragments;
 use crate::session::handshake::SynVerdict;
-use crate::session::lasting::{Lasting, Pool};
+use crate::session::lasting::Pool;
+use crate::session::plain::News;
 use crate::session::shard::updates::Updates;
 use crate::session::state::{Bits, Session, Shared};
 use crate::session::waiting::Holdings;
@@ -41,7 +42,7 @@ const TIMERS_PER_SESSION: usize = 4;
 const TIMERS_FREE: usize = 4_096;
 
 /// A guess at a session's slot; always verified.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hint(Option<u32>);
 
 /// One shard of the table.
@@ -171,7 +172,39 @@ impl<X: Weighed> Shard<X> {
     }
 
     /// Processes one packet: finds or creates its session and updates it.
+    #[inline(always)]
     pub fn touch(&mut self, arrival: Arrival<'_>, hint: Hint, listener: &mut impl Listener<X>) {
+        let packet = arrival.packet;
+        let Some(id) = hint.0 else { return self.touch_apart(arrival, hint, listener) };
+        let Some(session) = self.sessions.get_mut(id).filter(|s| s.goes_on_with(packet)) else {
+            return self.touch_apart(arrival, hint, listener);
+        };
+        let news = session.take(arrival, &mut self.shared, listener);
+        if news.any() || self.shared.fragments.has_given_up() {
+            self.follow_up((id, packet.clock), news, listener);
+        }
+    }
+
+    /// The same for a packet that does not simply go on with the session of its hint.
+    #[inline(never)]
+    fn touch_apart(&mut self, arrival: Arrival<'_>, hint: Hint, listener: &mut impl Listener<X>) {
+        let Some(id) = self.admit(arrival, hint, listener) else { return };
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        let news = session.take(arrival, &mut self.shared, listener);
+        if news.any() || self.shared.fragments.has_given_up() {
+            self.follow_up((id, arrival.packet.clock), news, listener);
+        }
+    }
+
+    /// Where such a packet belongs: its session is ended first if it was due
+    /// or the packet begins another, and is created if there is none. `None`: it is a duplicate.
+    #[inline]
+    fn admit(
+        &mut self,
+        arrival: Arrival<'_>,
+        hint: Hint,
+        listener: &mut impl Listener<X>,
+    ) -> Option<u32> {
         let packet = arrival.packet;
         if self.wheel.armed() == 0 {
             self.wheel.expire(packet.clock);
@@ -185,36 +218,28 @@ impl<X: Weighed> Shard<X> {
             found = None;
         }
         if packet.flags.has(PacketFlags::DUPLICATE) {
-            return self.count_copy(found);
+            self.count_copy(found);
+            return None;
         }
-        let id = match found {
+        Some(match found {
             Some(id) if self.still_open(id, packet) => id,
             Some(id) => self.follow(id, arrival, listener),
             None => self.open(arrival, listener),
-        };
-        let Some(session) = self.sessions.get_mut(id) else { return };
-        // Only its first packet and its end can shorten a session's timeout. A longer one is
-        // noticed when the timer comes up; a shorter one would be missed.
-        let (fresh, ends) = (!session.has_packets(), session.bits.ends());
-        // A session that is no longer parsed holds the same as before; so does one that waits for
-        // nothing and only acknowledges.
-        let quiet = packet.payload_len == 0
-            && !session.bits.has(Bits::WAITING)
-            && !packet.tcp_flags.any(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST);
-        let parsed = !quiet && !session.bits.has(Bits::UNPARSED);
-        let before = parsed.then(|| session.weight());
-        session.observe(arrival, &mut self.shared, listener);
-        let over = before.is_some_and(|before| self.weigh(id, before));
-        if over {
-            self.make_room(id, packet.clock, listener);
+        })
+    }
+
+    /// Does what follows from a packet for others than its session: the bytes that it holds, its
+    /// timers, datagrams that were given up.
+    #[inline(never)]
+    fn follow_up(&mut self, (id, clock): (u32, u32), news: News, listener: &mut impl Listener<X>) {
+        if news.weighed.is_some_and(|before| self.weigh(id, before)) {
+            self.make_room(id, clock, listener);
         }
-        let Some(session) = self.sessions.get(id) else { return };
-        let lists = !session.bits.has(Bits::LISTED) && session.may_have_updates();
-        if fresh || session.bits.ends() != ends {
+        if news.rearms {
             self.rearm(id);
         }
-        if lists {
-            self.list(id, packet.clock);
+        if news.lists {
+            self.list(id, clock);
         }
         if self.shared.fragments.has_given_up() {
             self.read_beginnings(listener);
@@ -418,17 +443,19 @@ impl<X: Weighed> Shard<X> {
             self.shared.fragments.close_session(&key, listener);
             self.read_beginnings(listener);
         }
-        let Some(mut session) = self.sessions.remove(id) else { return };
+        let Some(session) = self.sessions.get_mut(id) else { return };
         if let Ok(entry) = self.index.find_entry(spread(session.hash), |entry| entry.id == id) {
             entry.remove();
         }
         self.shared.holdings.change(id, session.weight(), Weight::default());
         session.count_end(listener);
-        let trips = self.shared.trips.remove(session.trips);
-        let long = session.bits.has(Bits::LONG);
-        let lasting = long.then(|| self.shared.lasting.remove(session.since)).flatten();
-        let kept = lasting.as_ref().map_or(0, Lasting::kept);
+        let (timed, long) = (session.trips, session.bits.has(Bits::LONG).then_some(session.since));
+        let trips = self.shared.trips.get(timed);
+        let lasting = long.and_then(|block| self.shared.lasting.remove(block));
+        let kept = lasting.as_ref().map_or(0, |lasting| lasting.kept());
         self.shared.holdings.kept.change(kept, 0);
-        listener.finish(close::finish(&mut session, trips.as_ref(), lasting, end));
+        listener.finish(close::finish(session, trips, lasting, end));
+        self.shared.trips.discard(timed);
+        self.sessions.discard(id);
     }
 }

@@ -102,7 +102,7 @@ impl Bits {
     pub(crate) const UPDATED: u32 = 1 << 31;
 
     /// The flags of an end.
-    const ENDS: u32 = Bits::RESET
+    pub(crate) const ENDS: u32 = Bits::RESET
         | Bits::RESET_BY_RESPONDER
         | Bits::END_DOUBTED
         | Bits::FIN_INITIATOR
@@ -124,7 +124,7 @@ impl Bits {
 
     /// The flags of its end.
     pub(crate) const fn ends(self) -> u32 {
-        self.0 & Bits::ENDS
+        self.of(Bits::ENDS)
     }
 
     /// Clears the flags of its end.
@@ -154,6 +154,11 @@ impl Bits {
     /// Whether any bit of `bits` is set.
     pub(crate) const fn any(self, bits: u32) -> bool {
         self.0 & bits != 0
+    }
+
+    /// Those of `bits` that are set.
+    pub(crate) const fn of(self, bits: u32) -> u32 {
+        self.0 & bits
     }
 
     pub(crate) const fn set(&mut self, bits: u32) {

@@ -75,9 +75,8 @@ impl OsFamily {
 }
 
 impl SynSummary {
-    /// Parses a SYN's header.
-    pub(crate) fn read(header: &[u8], ttl: u8) -> SynSummary {
-        let options = TcpOptions::parse(header);
+    /// Reads a SYN's header, whose options these are.
+    pub(crate) fn read(header: &[u8], options: &TcpOptions, ttl: u8) -> SynSummary {
         let window = header.get(14..16).and_then(|window| window.first_chunk::<2>());
         let window = window.map_or(0, |window| u16::from_be_bytes(*window));
         SynSummary {

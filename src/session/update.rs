@@ -14,7 +14,7 @@ use crate::session::state::{Bits, Session, Shared};
 use crate::session::stream::Placed;
 use crate::session::syn::SynSummary;
 use crate::session::{Arrival, Listener};
-use crate::wire::tcp::TcpOptions;
+use crate::wire::tcp::{TcpOptions, timestamps};
 
 /// Packets within which a session picked up in the middle may show who started it.
 const ROLES_WITHIN: u32 = 64;
@@ -292,15 +292,17 @@ impl<X> Session<X> {
             listener.count(Counter::OpeningsImplausible, 1);
             return false;
         }
-        if flags.any(TcpFlags::SYN) || !self.bits.has(Bits::HANDSHAKE_OVER) {
-            step.stamps = TcpOptions::parse(packet.l4_header(arrival.frame)).timestamps;
+        let header = packet.l4_header(arrival.frame);
+        let options = flags.any(TcpFlags::SYN).then(|| TcpOptions::parse(header));
+        if options.is_some() || !self.bits.has(Bits::HANDSHAKE_OVER) {
+            step.stamps = options.as_ref().map_or_else(|| timestamps(header), |o| o.timestamps);
             self.handshake.observe(&step);
             if self.handshake.is_done() || !self.handshake.saw_syn() {
                 self.bits.set(Bits::HANDSHAKE_OVER);
             }
         }
-        if flags.any(TcpFlags::SYN) {
-            self.observe_syn(side, arrival);
+        if let Some(options) = &options {
+            self.observe_syn(side, packet, (header, options));
         }
         if flags.any(TcpFlags::RST | TcpFlags::FIN) {
             if !self.may_end(&step) {
@@ -314,11 +316,15 @@ impl<X> Session<X> {
         true
     }
 
-    fn observe_syn(&mut self, side: Peer, arrival: Arrival<'_>) {
-        let packet = arrival.packet;
+    fn observe_syn(
+        &mut self,
+        side: Peer,
+        packet: &Packet,
+        (header, options): (&[u8], &TcpOptions),
+    ) {
         self.start_stream(side, packet.seq.wrapping_add(1));
         if side == Peer::Initiator && !self.handshake.syn.seen {
-            self.handshake.syn = SynSummary::read(packet.l4_header(arrival.frame), packet.ttl);
+            self.handshake.syn = SynSummary::read(header, options, packet.ttl);
         }
     }
 
@@ -459,6 +465,7 @@ impl<X> Session<X> {
         }
     }
 
+    #[inline]
     pub(super) fn deliver(
         &mut self,
         piece: Piece<'_>,

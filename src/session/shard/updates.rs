@@ -264,7 +264,7 @@ impl<X> Session<X> {
 
     /// Whether it may ever be updated before its end: it carried data, and, except for TCP, was
     /// answered.
-    pub(super) fn may_have_updates(&self) -> bool {
+    pub(crate) fn may_have_updates(&self) -> bool {
         match self.class() {
             Class::UdpEstablished | Class::Other => self.bits.has(Bits::DATA),
             Class::UdpOpened => false,
