@@ -20,6 +20,9 @@ const PART_BYTES_MAX: usize = 255;
 /// Longest name kept.
 const NAME_BYTES_MAX: usize = 1024;
 
+/// What most names take.
+const NAME_BYTES_USUAL: usize = 128;
+
 /// Short names of types: RFC 4514 section 3, and three that are common (RFC 5280 appendix A.1).
 const TYPES: [(&[u8], &str); 12] = [
     (COMMON_NAME, "CN"),
@@ -81,7 +84,7 @@ fn last(name: &Name<'_>, oid: &[u8]) -> Option<Box<str>> {
 /// The most specific part first, as RFC 4514 section 2.1 requires.
 fn name(name: &Name<'_>) -> Box<str> {
     let parts: Vec<_> = name.attributes().collect();
-    let mut out = String::new();
+    let mut out = String::with_capacity(NAME_BYTES_USUAL);
     // Parts of one set keep their order; sets are reversed.
     for set in parts.chunk_by(|_, next| next.joined).rev() {
         for part in set {
@@ -153,6 +156,10 @@ fn text(value: &Element<'_>) -> Box<str> {
 
 /// RFC 4514 section 2.4.
 fn put_escaped(out: &mut String, value: &str) {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    if value.bytes().all(word) {
+        return out.push_str(value);
+    }
     let last = value.char_indices().last().map_or(0, |(at, _)| at);
     for (at, c) in value.char_indices() {
         let edge = c == ' ' && (at == 0 || at == last) || c == '#' && at == 0;

@@ -38,10 +38,10 @@ impl Text {
 
     /// A comma, then the values separated by hyphens.
     fn field(&mut self, values: impl Iterator<Item = u16>) {
-        self.0.push(b",");
+        self.0.put(*b",");
         for (n, value) in values.enumerate() {
             if n > 0 {
-                self.0.push(b"-");
+                self.0.put(*b"-");
             }
             self.number(value);
         }
@@ -50,11 +50,11 @@ impl Text {
     fn number(&mut self, value: u16) {
         let digit = |unit: u16| b'0' + (value / unit % 10) as u8;
         match value {
-            0..10 => self.0.push(&[digit(1)]),
-            10..100 => self.0.push(&[10, 1].map(digit)),
-            100..1000 => self.0.push(&[100, 10, 1].map(digit)),
-            1000..10_000 => self.0.push(&[1000, 100, 10, 1].map(digit)),
-            _ => self.0.push(&[10_000, 1000, 100, 10, 1].map(digit)),
+            0..10 => self.0.put([digit(1)]),
+            10..100 => self.0.put([digit(10), digit(1)]),
+            100..1000 => self.0.put([digit(100), digit(10), digit(1)]),
+            1000..10_000 => self.0.put([digit(1000), digit(100), digit(10), digit(1)]),
+            _ => self.0.put([digit(10_000), digit(1000), digit(100), digit(10), digit(1)]),
         }
     }
 }

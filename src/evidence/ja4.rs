@@ -7,6 +7,7 @@
 use sha2::Sha256;
 
 use crate::evidence::hashed::Hashed;
+use crate::evidence::known_hashes::{self, Short};
 use crate::wire::tls::{ClientHello, extension, is_grease};
 
 /// Characters of a JA4.
@@ -125,40 +126,56 @@ fn push_alpn(out: &mut String, name: &[u8]) {
 fn push_hash(
     out: &mut String,
     sorted: impl Iterator<Item = u16> + Clone,
-    tail: impl Iterator<Item = u16>,
+    tail: impl Iterator<Item = u16> + Clone,
 ) {
     let count = sorted.clone().count();
     if count == 0 {
         out.push_str(EMPTY);
         return;
     }
+    let whole = count + tail.clone().count();
     let mut inline = [0; INLINE_MAX];
     let mut spilled = vec![];
-    let list = match inline.get_mut(..count) {
+    // One place is for the number of those that are sorted.
+    let list = match inline.get_mut(..=whole) {
         Some(list) => list,
         None => {
-            spilled.resize(count, 0);
+            spilled.resize(whole + 1, 0);
             &mut spilled
         }
     };
-    list.iter_mut().zip(sorted).for_each(|(slot, value)| *slot = value);
-    list.sort_unstable();
-    let mut text = Hashed::<Sha256>::new();
-    join(&mut text, b"", list.iter().copied());
-    join(&mut text, b"_", tail);
-    for byte in text.finish().into_iter().take(EMPTY.len() / 2) {
-        out.extend([hex(byte >> 4), hex(byte & 0xf)].map(char::from));
+    let lead = std::iter::once(count as u16);
+    list.iter_mut().zip(lead.chain(sorted).chain(tail)).for_each(|(slot, value)| *slot = value);
+    if let Some(sorted) = list.get_mut(1..=count) {
+        sorted.sort_unstable();
+    }
+    let hash = known_hashes::of(list, || {
+        let values = list.get(1..).unwrap_or_default();
+        let (sorted, tail) = values.split_at_checked(count).unwrap_or((values, &[]));
+        hash(sorted, tail)
+    });
+    for byte in hash {
+        out.push(char::from(hex(byte >> 4)));
+        out.push(char::from(hex(byte & 0xf)));
     }
 }
 
-/// Appends the values as four hexadecimal digits each: `lead` before the first, commas between.
-fn join(text: &mut Hashed<Sha256>, lead: &[u8], values: impl Iterator<Item = u16>) {
-    let mut between = lead;
-    for value in values {
-        text.push(between);
-        text.push(&[12, 8, 4, 0].map(|shift| hex((value >> shift) as u8 & 0xf)));
-        between = b",";
+/// The start of the hash of values as text: four hexadecimal digits each, with commas between, and
+/// an underscore before the tail.
+fn hash(sorted: &[u16], tail: &[u16]) -> Short {
+    let mut text = Hashed::<Sha256>::new();
+    for (lead, values) in [(None, sorted), (Some(b'_'), tail)] {
+        let mut lead = lead;
+        for value in values {
+            if let Some(lead) = lead {
+                text.put([lead]);
+            }
+            text.put([12, 8, 4, 0].map(|shift| hex((value >> shift) as u8 & 0xf)));
+            lead = Some(b',');
+        }
     }
+    let whole: [u8; 32] = text.finish().into();
+    whole.first_chunk().copied().unwrap_or_default()
 }
 
 /// One lower-case hexadecimal digit of a value below 16.

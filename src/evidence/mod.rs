@@ -25,6 +25,7 @@ pub mod interaction;
 mod ip_protocols;
 pub mod ja3;
 pub mod ja4;
+mod known_hashes;
 pub mod openvpn;
 pub mod parse_result;
 mod parser;

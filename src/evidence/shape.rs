@@ -106,7 +106,7 @@ impl Shape {
         match (self.outer, bytes) {
             _ if segment.gap => self.outer = Outer::Over,
             // An outer hello of the client: after CONNECT or SOCKS it comes late.
-            (Outer::Nothing | Outer::Noise, [0x16, 3, _, _, _, 1, ..]) => {
+            (Outer::Nothing | Outer::Noise, _) if begins_hello(segment) => {
                 self.outer = Outer::Opening;
                 self.set(CLIENT_RESPONDS, responds);
                 self.set(NOISE[0] | NOISE[1], false);
@@ -124,8 +124,12 @@ impl Shape {
             return;
         }
         self.set(seen, true);
-        // The initiator sends first there, and the session's opening was seen.
-        let begins = responds || segment.opened.is_some() && !self.has(SEEN[1]);
+        // The initiator sends first there, and the session's opening was seen; what the responder
+        // sends matters only behind that. An outer hello is none, whatever its bytes look like.
+        let begins = match responds {
+            true => self.has(NOISE[0]),
+            false => segment.opened.is_some() && !self.has(SEEN[1]) && !begins_hello(segment),
+        };
         let is_noise = begins && is_noise(segment.payload);
         self.set(noise, is_noise);
         if !responds && is_noise {
@@ -214,6 +218,11 @@ impl Shape {
     }
 }
 
+/// Whether a segment begins with a ClientHello, and nothing before it is missing.
+fn begins_hello(segment: &Segment<'_>) -> bool {
+    !segment.gap && matches!(segment.payload, [0x16, 3, _, _, _, 1, ..])
+}
+
 fn length(bytes: &[u8]) -> u16 {
     u16::try_from(bytes.len()).unwrap_or(u16::MAX)
 }
@@ -233,6 +242,9 @@ fn is_noise(bytes: &[u8]) -> bool {
         run = if printable(byte) { run + 1 } else { 0 };
         text += u32::from(run > 0);
         longest = longest.max(run);
+        if longest > TEXT_RUN_MAX {
+            return false;
+        }
         if let Some(word) = seen.get_mut(usize::from(byte >> 6)) {
             *word |= 1 << (byte & 63);
         }
@@ -248,7 +260,7 @@ fn is_noise(bytes: &[u8]) -> bool {
     let spread = 4.0 * (count - expected).max(1.0).sqrt();
     // 95 of 256 values are text; four standard deviations above that is no chance.
     let texts = 0.371 * count + 4.0 * (0.233 * count).sqrt();
-    let plain = f64::from(text) > texts || longest > TEXT_RUN_MAX;
+    let plain = f64::from(text) > texts;
     balanced && different >= expected - spread && !plain
 }
 

@@ -6,6 +6,12 @@
 /// At most `bytes_max` bytes as UTF-8; invalid UTF-8 and control characters become U+FFFD.
 pub fn shown(bytes: &[u8], bytes_max: usize) -> Box<str> {
     let cut = bytes.get(..bytes_max).unwrap_or(bytes);
+    // Nearly all of it is plain; looks at every byte, so that several are compared at once.
+    if cut.iter().fold(true, |plain, byte| plain & matches!(byte, 0x20..=0x7e))
+        && let Ok(text) = str::from_utf8(cut)
+    {
+        return text.into();
+    }
     let text = String::from_utf8_lossy(cut);
     if text.chars().any(char::is_control) {
         text.replace(char::is_control, "\u{fffd}").into()
