@@ -80,7 +80,7 @@ fn text(
         None => push_hash(&mut out, suites, std::iter::empty()),
     }
     out.push('_');
-    let hashed = numbers.filter(|v| ![extension::SERVER_NAME, extension::ALPN].contains(v));
+    let hashed = numbers.filter(|v| !matches!(*v, extension::SERVER_NAME | extension::ALPN));
     push_hash(&mut out, hashed, hello.signature_algorithms().filter(|v| !is_grease(*v)));
     out.into_boxed_str()
 }

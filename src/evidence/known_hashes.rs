@@ -7,13 +7,16 @@
 use std::cell::RefCell;
 
 /// Places of the table; a power of two. Lists whose places are equal replace each other.
-const PLACES: usize = 64;
+const PLACES: usize = 256;
 
-/// Values of the longest list that is kept, so that all take 64 KiB at most.
-pub(super) const VALUES_MAX: usize = 512;
+/// Values of the longest list that is kept, so that all take 128 KiB at most.
+pub(super) const VALUES_MAX: usize = 256;
 
 /// Bytes of a hash that are kept: what JA4 shows of one.
 pub(super) type Short = [u8; 6];
+
+/// The places.
+type Table = [Option<Known>; PLACES];
 
 /// A list, and its hash.
 #[derive(Debug)]
@@ -23,7 +26,7 @@ struct Known {
 }
 
 thread_local! {
-    static KNOWN: RefCell<[Option<Known>; PLACES]> = const { RefCell::new([const { None }; PLACES]) };
+    static KNOWN: RefCell<Table> = const { RefCell::new([const { None }; PLACES]) };
 }
 
 /// The hash of a list: the one of before, or what `compute` says.
@@ -62,7 +65,7 @@ mod tests {
         assert_eq!(of(&[1, 2, 3], || hash(1)), hash(1));
         assert_eq!(of(&[1, 2, 3], || unreachable!()), hash(1));
         // More lists than places, each twice, and the prefix of each.
-        for n in 0..1_000 {
+        for n in 0..2_000 {
             assert_eq!(of(&[n, 7, 9], || hash(n)), hash(n));
             assert_eq!(of(&[n, 7], || hash(n + 5_000)), hash(n + 5_000));
             assert_eq!(of(&[n, 7, 9], || hash(n)), hash(n));
