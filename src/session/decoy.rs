@@ -19,12 +19,11 @@ impl<X> Session<X> {
     /// Whether a segment of the opening has less than half the time to live of the SYN. Paths
     /// change by a few hops while a connection opens; a packet that must be seen but must not
     /// arrive gets a handful (RFC 791 section 3.1: each router takes one).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_decoy(&self, side: Peer, packet: &Packet) -> bool {
         // Check the flags first: the rest is in cache lines that other packets do not touch.
-        let may_be = side == Peer::Initiator
-            && !self.bits.has(Bits::UNPARSED)
-            && !self.bits.has(Bits::LOW_TTL_ARRIVES);
+        let may_be =
+            side == Peer::Initiator && !self.bits.any(Bits::UNPARSED | Bits::LOW_TTL_ARRIVES);
         if !may_be || packet.payload_wire() == 0 || packet.tcp_flags.any(TcpFlags::SYN) {
             return false;
         }

@@ -58,6 +58,26 @@ impl<X> Session<X> {
     where
         X: Weighed,
     {
+        match self.pass(arrival, shared, listener) {
+            Some(held) => {
+                let weighed = held.filter(|held| self.weight() != *held);
+                News { weighed, rearms: false, lists: self.is_to_be_listed() }
+            }
+            None => self.take_any(arrival, shared, listener),
+        }
+    }
+
+    /// The same, whatever packet it is.
+    #[inline(never)]
+    fn take_any(
+        &mut self,
+        arrival: Arrival<'_>,
+        shared: &mut Shared,
+        listener: &mut impl Listener<X>,
+    ) -> News
+    where
+        X: Weighed,
+    {
         let packet = arrival.packet;
         let (is_new, ends) = (!self.has_packets(), self.bits.ends());
         // A session that is no longer parsed holds the same as before; so does one that waits for
@@ -67,16 +87,20 @@ impl<X> Session<X> {
             && !packet.tcp_flags.any(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST);
         let parsed = !quiet && !self.bits.has(Bits::UNPARSED);
         let before = parsed.then(|| self.weight());
-        if !self.pass(arrival, shared, listener) {
-            self.observe(arrival, shared, listener);
-        }
+        self.observe(arrival, shared, listener);
         // Only its first packet and its end can shorten a session's timeout. A longer one is
         // noticed when the timer comes up; a shorter one would be missed.
         News {
             weighed: before.filter(|before| self.weight() != *before),
             rearms: is_new || self.bits.ends() != ends,
-            lists: !self.bits.has(Bits::LISTED) && self.may_have_updates(),
+            lists: self.is_to_be_listed(),
         }
+    }
+
+    /// Whether it has no update timer and needs one.
+    #[inline(always)]
+    fn is_to_be_listed(&self) -> bool {
+        !self.bits.has(Bits::LISTED) && self.may_have_updates()
     }
 
     /// Whether a packet belongs to it and needs no look at what has to come before: it is no
@@ -90,26 +114,28 @@ impl<X> Session<X> {
             && !(other && packet.key.transport == Transport::TCP)
     }
 
-    /// Updates the session with a usual packet. Returns false for any other, which changes nothing.
+    /// Updates the session with a usual packet. Returns the bytes that it held before, if they may
+    /// have changed; `None` for any other packet, which changes nothing.
     #[inline(always)]
     fn pass(
         &mut self,
         arrival: Arrival<'_>,
         shared: &mut Shared,
         listener: &mut impl Listener<X>,
-    ) -> bool {
+    ) -> Option<Option<Weight>>
+    where
+        X: Weighed,
+    {
         let packet = arrival.packet;
         let usual = packet.stamp == Stamp::PLAIN
             && packet.flags.0 & PACKET_APART == 0
             && packet.time >= self.end
             && self.both_sent();
-        if !usual {
-            return false;
-        }
         match packet.key.transport {
+            _ if !usual => None,
             Transport::TCP => self.pass_segment(arrival, shared, listener),
             Transport::UDP => self.pass_datagram(arrival, shared, listener),
-            _ => false,
+            _ => None,
         }
     }
 
@@ -119,7 +145,10 @@ impl<X> Session<X> {
         arrival: Arrival<'_>,
         shared: &mut Shared,
         listener: &mut impl Listener<X>,
-    ) -> bool {
+    ) -> Option<Option<Weight>>
+    where
+        X: Weighed,
+    {
         let packet = arrival.packet;
         let side = self.side(packet);
         let flags = TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST | TcpFlags::ACK;
@@ -128,17 +157,19 @@ impl<X> Session<X> {
             && packet.tcp_flags.0 & flags == TcpFlags::ACK
             && (wire == 0 || packet.seq == expected && !self.is_decoy(side, packet));
         if !usual {
-            return false;
+            return None;
         }
         self.count_usual(side, packet);
+        let (parsed, mut held) = (!self.bits.has(Bits::UNPARSED), None);
         if wire > 0 {
             self.half(side).stream.advance(wire);
             self.note_data(side);
-            if !self.bits.has(Bits::UNPARSED) {
+            if parsed {
+                held = Some(self.weight());
                 let piece = Piece { from: side, payload: arrival.payload(), gap: false };
                 self.deliver(piece, packet, listener);
             }
-        } else if !self.bits.has(Bits::UNPARSED) {
+        } else if parsed {
             listener.acknowledged(&mut self.extra, side, (packet.ack, packet.time));
         }
         // Else it neither closes a round trip nor opens one.
@@ -151,7 +182,7 @@ impl<X> Session<X> {
             self.show((side, expected), arrival, &mut shared.lasting, listener);
         }
         self.note_acknowledged(side, packet);
-        true
+        Some(held)
     }
 
     #[inline(always)]
@@ -160,21 +191,25 @@ impl<X> Session<X> {
         arrival: Arrival<'_>,
         shared: &mut Shared,
         listener: &mut impl Listener<X>,
-    ) -> bool {
+    ) -> Option<Option<Weight>>
+    where
+        X: Weighed,
+    {
         let packet = arrival.packet;
         if self.bits.of(TALKS | Bits::DOUBTFUL) != TALKS || packet.payload_len == 0 {
-            return false;
+            return None;
         }
         let side = self.side(packet);
         self.count_usual(side, packet);
         self.note_data(side);
         let (wire, payload) = (packet.payload_wire(), arrival.payload());
         self.half(side).note_datagram(side, wire, payload, Some(packet.time));
+        let held = (!self.bits.has(Bits::UNPARSED)).then(|| self.weight());
         self.deliver(Piece { from: side, payload, gap: false }, packet, listener);
         if self.bits.has(Bits::LONG) {
             self.show((side, 0), arrival, &mut shared.lasting, listener);
         }
-        true
+        Some(held)
     }
 
     /// Counts a packet that is not the first of its direction.
@@ -190,3 +225,7 @@ impl<X> Session<X> {
         half.bytes += u64::from(packet.wire_len);
     }
 }
+
+#[cfg(test)]
+#[path = "plain_tests.rs"]
+mod tests;

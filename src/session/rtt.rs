@@ -191,7 +191,7 @@ impl<X> Session<X> {
 
     /// `side` acknowledged bytes: whether they include the other end's open gap. Then the capture
     /// lost them.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn note_acknowledged(&mut self, side: Peer, packet: &Packet) {
         let peer = side.other();
         self.half(peer).stream.note_stray_ack(packet.ack);
