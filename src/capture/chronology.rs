@@ -92,17 +92,25 @@ impl Chronology {
     }
 
     /// The next frame. Its bytes are in [`Chronology::block`].
-    #[inline(always)]
     pub(super) fn next_frame(&mut self) -> Option<FrameMeta> {
-        if !self.held.is_empty() {
-            return self.next_held();
+        let mut meta = FrameMeta::default();
+        self.next_into(&mut meta).then_some(meta)
+    }
+
+    /// The same into a place that is used again for every frame; returns whether there is one.
+    #[inline(always)]
+    pub(super) fn next_into(&mut self, meta: &mut FrameMeta) -> bool {
+        if self.held.is_empty() {
+            if !self.source.next_into(meta) {
+                return false;
+            }
+            if self.passes(meta) {
+                return true;
+            }
+            self.hold(*meta);
         }
-        let mut meta = self.source.next_frame()?;
-        if self.passes(&mut meta) {
-            return Some(meta);
-        }
-        self.hold(meta);
-        self.next_held()
+        let next = self.next_held();
+        next.inspect(|next| *meta = *next).is_some()
     }
 
     /// Accepts a frame at once if none is held and its time fits.

@@ -230,26 +230,32 @@ impl MergedSource {
 
     /// The next frame in time order, and the index of its file. Its bytes are in
     /// [`MergedSource::block`] until the next call. `None` at the end of all files.
-    #[inline(always)]
     // Not an Iterator: the caller borrows the block between two calls.
     #[allow(clippy::should_implement_trait, reason = "the block is borrowed between two calls")]
     pub fn next(&mut self) -> Option<(u16, FrameMeta)> {
+        let mut meta = FrameMeta::default();
+        self.next_into(&mut meta).map(|file| (file, meta))
+    }
+
+    /// The same into a place that is used again for every frame.
+    #[inline(always)]
+    pub fn next_into(&mut self, meta: &mut FrameMeta) -> Option<u16> {
         if let Some(file) = self.current {
-            let mut frame = None;
+            let mut is_there = false;
             if let Some(input) = self.inputs.get_mut(usize::from(file))
                 && let Some(source) = &mut input.source
             {
-                frame = source.next_frame();
+                is_there = source.next_into(meta);
             }
-            if let Some(meta) = &frame
-                && (meta.time, file) < self.limit
-            {
+            if is_there && (meta.time, file) < self.limit {
                 self.clock = self.clock.max(meta.time);
-                return frame.map(|meta| (file, meta));
+                return Some(file);
             }
-            self.suspend(file, frame);
+            self.suspend(file, is_there.then_some(*meta));
         }
-        self.switch()
+        let (file, next) = self.switch()?;
+        *meta = next;
+        Some(file)
     }
 
     #[cold]

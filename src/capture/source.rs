@@ -23,7 +23,7 @@ use crate::capture::{RATIO_FLOOR_BYTES, ReadOptions, sniff};
 use crate::model::{Frame, Grain, LinkType, Nanos, Trust};
 
 /// The location of a frame, and the fields of its record header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FrameMeta {
     /// Its timestamp.
     pub time: Nanos,
@@ -189,21 +189,34 @@ impl FileSource {
 
     /// The next frame, or `None` at the end of the readable part. Its bytes are in
     /// [`FileSource::block`].
-    #[inline(always)]
     pub fn next_frame(&mut self) -> Option<FrameMeta> {
+        let mut meta = FrameMeta::default();
+        self.next_into(&mut meta).then_some(meta)
+    }
+
+    /// The same into a place that is used again for every frame; returns whether there is one.
+    #[inline(always)]
+    pub(super) fn next_into(&mut self, meta: &mut FrameMeta) -> bool {
         if let Format::Pcap(format) = &self.format
             && let Some((raw, len)) = format.frame(self.feed.rest())
         {
             let record_at = self.feed.at;
             self.feed.at += len;
-            return Some(self.count(raw, record_at));
+            self.count(raw, record_at, meta);
+            return true;
         }
-        self.next_step()
+        match self.next_step() {
+            Some((raw, record_at)) => {
+                self.count(raw, record_at, meta);
+                true
+            }
+            None => false,
+        }
     }
 
-    /// The same, record by record.
+    /// The next frame, record by record, and where its record begins.
     #[inline(never)]
-    fn next_step(&mut self) -> Option<FrameMeta> {
+    fn next_step(&mut self) -> Option<(RawFrame, usize)> {
         loop {
             let rest = self.feed.rest();
             let step = match &mut self.format {
@@ -214,7 +227,7 @@ impl FileSource {
                 Step::Frame(raw, len) => {
                     let record_at = self.feed.at;
                     self.feed.at += len as usize;
-                    return Some(self.count(raw, record_at));
+                    return Some((raw, record_at));
                 }
                 other => {
                     if !self.handle(other) {
@@ -226,12 +239,12 @@ impl FileSource {
     }
 
     #[inline(always)]
-    fn count(&mut self, raw: RawFrame, record_at: usize) -> FrameMeta {
+    fn count(&mut self, raw: RawFrame, record_at: usize, meta: &mut FrameMeta) {
         self.number = self.number.saturating_add(1);
         self.packets += 1;
         self.first = self.first.min(raw.time);
         self.last = self.last.max(raw.time);
-        FrameMeta {
+        *meta = FrameMeta {
             time: raw.time,
             link: raw.link,
             at: record_at as u32 + raw.at,
@@ -241,7 +254,7 @@ impl FileSource {
             interface: raw.interface,
             grain: raw.grain,
             trust: if raw.timed { Trust::Believed } else { Trust::Absent },
-        }
+        };
     }
 
     /// Handles a step that is not a frame. False at the end.

@@ -55,9 +55,9 @@ fn behind_ip(
     if network.transport == Transport::UDP && may_be_tunnel(segment.src_port, segment.dst_port) {
         return None;
     }
-    let packet = transport::packet(known, &outer, network, &segment).ok()?;
+    transport::fill(known, &outer, (network, &segment), &mut into.packet).ok()?;
     outer.path.ident = network.ident;
-    *into = Decoded { packet, path: outer.path };
+    into.path = outer.path;
     Some(())
 }
 

@@ -11,7 +11,7 @@ use crate::decode::transport::{self, Network, Outer, Segment};
 use crate::decode::walk::{Next, Walk};
 use crate::decode::{DecodeConfig, Decoded, Path, Reject, link, tunnel, udp_tunnel, wlan};
 use crate::model::record::Layer;
-use crate::model::{Frame, PacketFlags, Transport};
+use crate::model::{Frame, Packet, PacketFlags, Transport};
 
 /// The first header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -266,8 +266,11 @@ impl Descent<'_> {
         network: &Network,
         segment: &Segment,
     ) -> Result<Decoded, Reject> {
-        let packet = transport::packet((self.config, self.hasher), outer, network, segment)?;
-        Ok(Decoded { packet, path: Path { ident: network.ident, ..outer.path } })
+        let path = Path { ident: network.ident, ..outer.path };
+        let mut decoded = Decoded { packet: Packet::default(), path };
+        let known = (self.config, self.hasher);
+        transport::fill(known, outer, (network, segment), &mut decoded.packet)?;
+        Ok(decoded)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use crate::decode::key::{self, Domain, Ends, KeyHasher};
 use crate::decode::{DecodeConfig, Path, Reject};
-use crate::model::{Addr, Frame, Ident, Nanos, Packet, PacketFlags, Stamp, TcpFlags, Transport};
+use crate::model::{Addr, Frame, Ident, Nanos, Packet, PacketFlags, TcpFlags, Transport};
 use crate::wire::icmp;
 
 /// A range of the frame: `at <= end <= captured length`, `end <= wire_end`.
@@ -221,14 +221,24 @@ pub(super) fn offset(at: usize) -> Result<u16, Reject> {
     u16::try_from(at).map_err(|_| Reject::Malformed("transport header beyond 65535 bytes"))
 }
 
-/// Builds a packet.
+/// Builds a packet: writes all of its fields but those that the reader fills.
 #[inline(always)]
-pub(super) fn packet(
+pub(super) fn fill(
     (config, hasher): (&DecodeConfig, &KeyHasher),
     outer: &Outer,
-    network: &Network,
-    segment: &Segment,
-) -> Result<Packet, Reject> {
+    (network, segment): (&Network, &Segment),
+    packet: &mut Packet,
+) -> Result<(), Reject> {
+    // In the order in which they are known, so that few wait for their place.
+    packet.l4_at = offset(network.span.at)?;
+    packet.l4_len = segment.header_len as u8;
+    packet.payload_len = segment.payload_len as u32;
+    packet.payload_missing = segment.payload_missing as u32;
+    packet.seq = segment.seq;
+    packet.ack = segment.ack;
+    packet.tcp_flags = TcpFlags(segment.flags);
+    packet.ttl = network.ttl;
+    packet.time = outer.time;
     let ends = Ends {
         src: network.src,
         dst: network.dst,
@@ -250,25 +260,9 @@ pub(super) fn packet(
     if network.span.wire_end > network.span.end {
         flags |= PacketFlags::TRUNCATED;
     }
-    let l4_at = offset(network.span.at)?;
-    Ok(Packet {
-        time: outer.time,
-        clock: 0,
-        wire_len: 0,
-        hash: hasher.hash(&key),
-        shard: key::shard(&key),
-        key,
-        frame_at: 0,
-        number: 0,
-        payload_len: segment.payload_len as u32,
-        payload_missing: segment.payload_missing as u32,
-        seq: segment.seq,
-        ack: segment.ack,
-        l4_at,
-        l4_len: segment.header_len as u8,
-        tcp_flags: TcpFlags(segment.flags),
-        ttl: network.ttl,
-        flags: PacketFlags(flags),
-        stamp: Stamp::PLAIN,
-    })
+    packet.flags = PacketFlags(flags);
+    packet.key = key;
+    packet.hash = hasher.hash(&key);
+    packet.shard = key::shard(&key);
+    Ok(())
 }

@@ -17,9 +17,11 @@ pub const BLOCKS: usize = 8;
 /// learn at a watermark.
 #[derive(Debug)]
 pub struct Batch<B, N> {
-    packets: Vec<Packet>,
+    /// Places, of which the first so many are taken: a packet is copied into its own at once.
+    packets: Box<[Packet]>,
     /// For each packet, the index of its block.
-    homes: Vec<u8>,
+    homes: Box<[u8]>,
+    len: usize,
     blocks: Vec<B>,
     /// The run's clock when the batch was sent: everything before this second has been dispatched.
     pub clock: u32,
@@ -39,8 +41,9 @@ impl<B, N> Batch<B, N> {
     /// An empty batch with its full capacity allocated.
     pub fn new() -> Batch<B, N> {
         Batch {
-            packets: Vec::with_capacity(PACKETS),
-            homes: Vec::with_capacity(PACKETS),
+            packets: vec![Packet::default(); PACKETS].into(),
+            homes: vec![0; PACKETS].into(),
+            len: 0,
             blocks: Vec::with_capacity(BLOCKS),
             clock: 0,
             mark: false,
@@ -52,12 +55,12 @@ impl<B, N> Batch<B, N> {
 
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.packets.is_empty()
+        self.len == 0
     }
 
     /// Whether there is no room for another packet.
     pub fn is_full(&self) -> bool {
-        self.packets.len() >= PACKETS
+        self.len >= PACKETS
     }
 
     /// Adds a packet whose frame is in `block`. The caller must check [`Batch::has_room_for`]
@@ -67,13 +70,17 @@ impl<B, N> Batch<B, N> {
     where
         B: Clone + SameBlock,
     {
+        debug_assert!(!self.is_full(), "there is no room");
         let held = self.blocks.iter().rposition(|held| held.is_same_block(block));
         let at = held.unwrap_or_else(|| {
             self.blocks.push(block.clone());
             self.blocks.len() - 1
         });
-        self.packets.push(*packet);
-        self.homes.push(at as u8);
+        let (place, home) = (self.packets.get_mut(self.len), self.homes.get_mut(self.len));
+        if let (Some(place), Some(home)) = (place, home) {
+            (*place, *home) = (*packet, at as u8);
+            self.len += 1;
+        }
     }
 
     /// Whether another packet of `block` fits.
@@ -88,13 +95,13 @@ impl<B, N> Batch<B, N> {
 
     /// The packets alone.
     pub fn packets(&self) -> &[Packet] {
-        &self.packets
+        self.packets.get(..self.len).unwrap_or_default()
     }
 
     /// The packets, each with its block.
     pub fn iter(&self) -> impl Iterator<Item = (&Packet, &B)> {
         let homes = self.homes.iter();
-        self.packets
+        self.packets()
             .iter()
             .zip(homes)
             .filter_map(|(packet, home)| Some((packet, self.blocks.get(usize::from(*home))?)))
@@ -102,8 +109,7 @@ impl<B, N> Batch<B, N> {
 
     /// Drops packets and block handles; keeps the capacity.
     pub fn clear(&mut self) {
-        self.packets.clear();
-        self.homes.clear();
+        self.len = 0;
         self.blocks.clear();
         self.news = None;
         self.mark = false;

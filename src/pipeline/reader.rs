@@ -37,6 +37,8 @@ const BLOCKS_IDLE: usize = 64;
 /// The state of the reader loop.
 pub(super) struct Reader {
     pub(super) source: Source,
+    /// The frame that is read.
+    meta: FrameMeta,
     clock: Clock,
     /// In a live run: which times are believed.
     watch: Option<Watch>,
@@ -120,7 +122,8 @@ impl Reader {
     fn over(source: Source, intake: Intake) -> Reader {
         let clock = Clock::new(Timeouts::default().longest().saturating_add(2));
         let watch = matches!(source, Source::Live(_)).then(Watch::default);
-        Reader { source, clock, watch, follow: None, points: Points::default(), intake }
+        let (meta, points) = (FrameMeta::default(), Points::default());
+        Reader { source, meta, clock, watch, follow: None, points, intake }
     }
 
     /// Goes on with the files that come into a directory.
@@ -150,8 +153,8 @@ impl Reader {
     ) -> Result<ReaderReport, Error> {
         let mut frames = 0u64;
         loop {
-            while let Some((file, meta)) = self.source.next() {
-                self.read_frame(file, &meta, &mut dispatcher).map_err(worker_gone)?;
+            while let Some(file) = self.next() {
+                self.read_frame(file, &mut dispatcher).map_err(worker_gone)?;
                 frames += 1;
                 if frames.is_multiple_of(FRAMES_PER_TICK)
                     && let Source::Files(files) = &self.source
@@ -228,31 +231,37 @@ impl Reader {
         self.watch.as_mut().is_some_and(Watch::was_set)
     }
 
+    /// Takes the next frame, which [`Reader::read_frame`] processes; returns the index of its file
+    /// or interface.
+    #[inline(always)]
+    pub(super) fn next(&mut self) -> Option<u16> {
+        self.source.next_into(&mut self.meta)
+    }
+
     /// Processes one frame.
     #[inline(always)]
     pub(super) fn read_frame(
         &mut self,
         file: u16,
-        meta: &FrameMeta,
         dispatcher: &mut ToWorkers,
     ) -> Result<(), WorkerGone> {
-        let mut meta = *meta;
         if let Some(watch) = &mut self.watch {
-            meta.trust = watch.judge(meta.time, self.intake.tally.last);
+            self.meta.trust = watch.judge(self.meta.time, self.intake.tally.last);
         }
-        match meta.trust {
-            Trust::Believed => self.clock.advance(meta.time),
-            _ => self.note_strange(&mut meta),
+        match self.meta.trust {
+            Trust::Believed => self.clock.advance(self.meta.time),
+            _ => self.note_strange(),
         }
-        self.intake.tally.time(&meta);
+        self.intake.tally.time(&self.meta);
         let Some(block) = self.source.block(file) else { return Ok(()) };
-        let taken = TakenFrame { file, meta: &meta, block, clock: self.clock.now() };
+        let taken = TakenFrame { file, meta: &self.meta, block, clock: self.clock.now() };
         self.intake.take(taken, dispatcher)
     }
 
     /// A frame whose time is not simply believed.
     #[cold]
-    fn note_strange(&mut self, meta: &mut FrameMeta) {
+    fn note_strange(&mut self) {
+        let meta = &mut self.meta;
         match meta.trust {
             Trust::SetBack => {
                 self.clock.set_back(meta.time);

@@ -19,10 +19,14 @@ pub(super) enum Source {
 impl Source {
     /// The next frame, and the index of its file or interface.
     #[inline(always)]
-    pub(super) fn next(&mut self) -> Option<(u16, FrameMeta)> {
+    pub(super) fn next_into(&mut self, meta: &mut FrameMeta) -> Option<u16> {
         match self {
-            Source::Files(files) => files.next(),
-            Source::Live(live) => live.next(),
+            Source::Files(files) => files.next_into(meta),
+            Source::Live(live) => {
+                let (file, next) = live.next()?;
+                *meta = next;
+                Some(file)
+            }
         }
     }
 

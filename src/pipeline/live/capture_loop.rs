@@ -171,8 +171,8 @@ impl<'r> Listener<'r> {
         let horizon = if self.draining { Nanos(u64::MAX) } else { self.pace.horizon(some_wait) };
         reader.set_expected(self.pace.ahead.map(|_| self.pace.now()));
         loop {
-            while let Some((file, meta)) = reader.source.next() {
-                reader.read_frame(file, &meta, out).map_err(worker_gone)?;
+            while let Some(file) = reader.next() {
+                reader.read_frame(file, out).map_err(worker_gone)?;
             }
             let Source::Live(live) = &mut reader.source else { return Ok(false) };
             let turn = live.advance(horizon);
