@@ -11,6 +11,7 @@ use longhaul::decode::DecodeConfig;
 use longhaul::decode::Decoder;
 use longhaul::endpoints::baseline::BaselineConfig;
 use longhaul::endpoints::baseline::Baselines;
+use longhaul::endpoints::people::People;
 use longhaul::enrich::intel as feeds;
 use longhaul::enrich::lists::Lists;
 use longhaul::enrich::subjects::Subjects;
@@ -69,6 +70,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("certificate", certificate),
     ("app_signatures", app_signatures),
     ("messages", messages),
+    ("people", people),
     ("state", state),
     ("dhcp", identity::dhcp),
     ("nbns", identity::nbns),
@@ -460,6 +462,22 @@ pub fn state(data: &[u8]) {
     assert!(baselines.rows().len() as u64 == entries(&baselines));
     baselines.merge(baselines.clone());
     assert!(Baselines::decode(config, &baselines.encode()).is_ok());
+}
+
+/// Stored people: what is read is bounded, and is written as it was, up to what caps take away.
+pub fn people(data: &[u8]) {
+    const CAP: usize = 1 << 20;
+    let _ = People::decode(CAP, data);
+    let rest = data.len().saturating_sub(32);
+    let mut sealed = data.get(..rest).unwrap_or_default().to_vec();
+    let sum = Sha256::digest(&sealed);
+    sealed.extend(sum);
+    let Ok(mut people) = People::decode(CAP, &sealed) else { return };
+    let stored = people.encode();
+    let again = People::decode(CAP, &stored).unwrap();
+    assert!(again.encode() == stored);
+    people.merge(again);
+    assert!(People::decode(CAP, &people.encode()).is_ok());
 }
 
 fn entries(baselines: &Baselines) -> u64 {

@@ -452,3 +452,38 @@ fn a_kvm_behind_a_new_network_is_told_with_its_delay() {
     let stored = People::decode(1 << 20, &people.encode()).unwrap();
     assert_eq!(stored.encode(), people.encode());
 }
+
+/// The corpus of the fuzz target has every part, in today's form.
+#[test]
+fn every_part_is_stored_and_in_the_corpus() {
+    let mut people = People::new(1 << 20);
+    for day in 0..3 {
+        let mut session = at(1, (day, 9, 12), &ONE);
+        let system =
+            AutonomousSystem { number: 64_500, organization: None, cached: Default::default() };
+        session.initiator.asn = Some(Arc::new(system));
+        let own = session.incoming.as_deref_mut().unwrap();
+        (own.messages, own.hired) = (900, Some(Arc::from("2024-10-04")));
+        own.role = Some(Arc::from("developer"));
+        let all = [
+            session,
+            at(1, (day, 9, 12), &TWO),
+            far(&ONE, day, 30),
+            shown(Some(&TWO), 2, day, 64_501),
+            shown(None, 3, day, 64_502),
+            out(&ONE, (day, 13, 14), |egress| {
+                (egress.by, egress.screen_call) = (Some(Arc::from("kvm:jetkvm")), true);
+                (egress.up, egress.owner) = (200_000_000, Some(Owner::Code));
+            }),
+        ];
+        all.iter().for_each(|session| drop(told(&mut people, session)));
+    }
+    let stored = people.encode();
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/people/all");
+    if std::env::var_os("LONGHAUL_BLESS").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &stored).unwrap();
+    }
+    assert!(std::fs::read(path).unwrap() == stored, "LONGHAUL_BLESS=1 makes it anew");
+    assert_eq!(People::decode(1 << 20, &stored).unwrap().encode(), stored);
+}
