@@ -42,8 +42,9 @@ impl Pool {
         self.sessions.iter()
     }
 
-    pub(crate) fn insert(&mut self, lasting: Lasting) -> Result<u32, Lasting> {
-        self.sessions.insert(lasting)
+    /// Takes a session, unless it is full.
+    pub(crate) fn insert(&mut self, lasting: Lasting) -> Option<u32> {
+        self.sessions.insert(lasting).ok()
     }
 
     #[inline]

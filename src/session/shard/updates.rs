@@ -203,12 +203,12 @@ impl<X: Weighed> Shard<X> {
             lasting.updates = before;
         }
         match self.shared.lasting.insert(lasting) {
-            Ok(block) => {
+            Some(block) => {
                 session.bits.set(Bits::LONG);
                 session.since = block;
                 true
             }
-            Err(_) => {
+            None => {
                 session.refuse(listener);
                 false
             }
