@@ -30,16 +30,18 @@ work=$root/target/pgo
 rm -rf "$work"
 mkdir -p "$work/raw"
 
-# Cargo calls a script in place of rustc, for this package only. One of another name makes another build beside the
-# ordinary one, of the same libraries.
-build() { # name of the script, flag of rustc
-    printf '#!/bin/sh\nrustc=$1\nshift\nexec "$rustc" "$@" %s\n' "$2" >"$work/$1"
-    chmod +x "$work/$1"
-    RUSTC_WORKSPACE_WRAPPER=$work/$1 cargo build --release --locked --features parquet
+# Cargo calls this script in place of rustc, for this package only. The names of functions depend on its path, and counts
+# are found by those names: so both builds have one path, and cargo is made to forget the first.
+wrapper=$work/rustc
+build() { # flag of rustc
+    printf '#!/bin/sh\nrustc=$1\nshift\nexec "$rustc" "$@" %s\n' "$1" >"$wrapper"
+    chmod +x "$wrapper"
+    cargo clean --quiet --release --locked --package longhaul
+    RUSTC_WORKSPACE_WRAPPER=$wrapper cargo build --release --locked --features parquet
 }
 
 echo "longhaul: building a program that counts what it does" >&2
-build count "-Cprofile-generate=$work/raw"
+build "-Cprofile-generate=$work/raw"
 cp target/release/longhaul "$work/longhaul"
 
 echo "longhaul: counting" >&2
@@ -51,6 +53,5 @@ for capture in "$work/demo.pcap.zst" "$work/flood.pcap" "$@"; do
 done
 "$profdata" merge -o "$work/profile" "$work/raw"
 
-# Another profile, another name: cargo does not look into it.
 echo "longhaul: building by what was counted" >&2
-build "use-$(sha256sum "$work/profile" | cut -c1-16)" "-Cprofile-use=$work/profile"
+build "-Cprofile-use=$work/profile"
