@@ -131,8 +131,8 @@ impl Observers {
         self.interest()
     }
 
-    /// Passes a segment over that belongs to a body which nobody reads, where no turn is measured
-    /// either: most segments of a transfer.
+    /// Passes a segment over that nobody reads, of a body or of a side that has nothing more to
+    /// tell, where no turn is measured either: most segments of a transfer.
     #[inline]
     fn passes_over(&mut self, segment: &Segment<'_>) -> bool {
         match (&self.watching, &mut self.listening) {

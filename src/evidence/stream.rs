@@ -78,14 +78,18 @@ impl StreamState {
         !self.of(from).is_done()
     }
 
-    /// Passes a segment over if all of it belongs to a body that is skipped.
+    /// Passes a segment over if all of it belongs to a body that is skipped, or if only the other
+    /// side is still listened to.
     #[inline]
     pub fn skip(&mut self, segment: &Segment<'_>) -> bool {
-        let parser = match segment.from {
-            Peer::Initiator => &mut self.initiator,
-            Peer::Responder => &mut self.responder,
+        let (parser, other) = match segment.from {
+            Peer::Initiator => (&mut self.initiator, &self.responder),
+            Peer::Responder => (&mut self.responder, &self.initiator),
         };
-        let passes = !parser.is_done() && parser.passes_over(segment.payload, segment.gap);
+        if parser.is_done() {
+            return !other.is_done();
+        }
+        let passes = parser.passes_over(segment.payload, segment.gap);
         if passes {
             parser.skip -= segment.payload.len() as u32;
         }
