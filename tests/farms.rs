@@ -261,10 +261,13 @@ fn two_with_a_second_group_of_evidence_are_an_incident() {
 /// true, with or without others at the hotel.
 const JOURNEY: [&str; 3] = ["D05", "D34", "D35"];
 
+/// Name, rules that may be above low, and who is there.
+type Kind = (&'static str, &'static [&'static str], fn(&mut Site));
+
 /// Each kind works for five days.
 #[test]
 fn honest_people_who_share_an_address_raise_nothing_above_low() {
-    let kinds: [(&str, &[&str], fn(&mut Site)); 6] = [
+    let kinds: [Kind; 6] = [
         ("a couple", &[], couple),
         ("a flat share", &[], flat),
         ("a hotel", &JOURNEY, hotel),

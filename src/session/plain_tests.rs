@@ -78,6 +78,27 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
     proptest::collection::vec(one, 1..120)
 }
 
+fn tcp_flags(kind: u8) -> u8 {
+    match kind {
+        0..3 => TcpFlags::FIN | TcpFlags::ACK,
+        3 => TcpFlags::RST,
+        4 => TcpFlags::SYN,
+        5..9 => 0,
+        9..90 => TcpFlags::PSH | TcpFlags::ACK,
+        _ => TcpFlags::ACK,
+    }
+}
+
+fn marks(kind: u8) -> u8 {
+    match kind {
+        38..42 => PacketFlags::TRUNCATED,
+        42 => PacketFlags::FRAGMENT,
+        43 => PacketFlags::FRAGMENT_LATER,
+        44..60 => PacketFlags::TUNNELLED,
+        _ => 0,
+    }
+}
+
 /// The packets, with the position of both streams where the handshake is `seen`.
 fn packets(moves: &[Move], tcp: bool, seen: bool) -> Vec<Packet> {
     let (mut next, mut time) = ([1_000u32, 900_000], Nanos::from_secs(1_000_000));
@@ -95,15 +116,7 @@ fn packets(moves: &[Move], tcp: bool, seen: bool) -> Vec<Packet> {
     let opening = opening.map(|(from_b, flags)| (from_b, flags, 0, 64, 0u8, 500));
     let opening = opening.into_iter().filter(|_| tcp && seen);
     let rest = moves.iter().map(|step| {
-        let flags = match step.kind {
-            0..3 => TcpFlags::FIN | TcpFlags::ACK,
-            3 => TcpFlags::RST,
-            4 => TcpFlags::SYN,
-            5..9 => 0,
-            9..90 => TcpFlags::PSH | TcpFlags::ACK,
-            _ => TcpFlags::ACK,
-        };
-        (step.from_b, flags, step.payload, step.ttl, step.kind, step.pause_us)
+        (step.from_b, tcp_flags(step.kind), step.payload, step.ttl, step.kind, step.pause_us)
     });
     for (number, (from_b, flags, payload, ttl, kind, pause)) in opening.chain(rest).enumerate() {
         time = match kind {
@@ -127,13 +140,6 @@ fn packets(moves: &[Move], tcp: bool, seen: bool) -> Vec<Packet> {
             37 => Trust::Absent,
             _ => Trust::Believed,
         };
-        let bits = match kind {
-            38..42 => PacketFlags::TRUNCATED,
-            42 => PacketFlags::FRAGMENT,
-            43 => PacketFlags::FRAGMENT_LATER,
-            44..60 => PacketFlags::TUNNELLED,
-            _ => 0,
-        };
         let cut = if kind == 38 { payload } else { 0 };
         packets.push(Packet {
             time,
@@ -147,7 +153,7 @@ fn packets(moves: &[Move], tcp: bool, seen: bool) -> Vec<Packet> {
             ack: if kind == 61 { ack.wrapping_add(300) } else { ack },
             tcp_flags: TcpFlags(if tcp { flags } else { 0 }),
             ttl,
-            flags: PacketFlags(bits | if from_b { PacketFlags::FROM_B } else { 0 }),
+            flags: PacketFlags(marks(kind) | if from_b { PacketFlags::FROM_B } else { 0 }),
             stamp: Stamp::new(trust, Grain::default()),
             ..Packet::default()
         });
