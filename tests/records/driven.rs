@@ -82,7 +82,13 @@ pub(super) fn set_synthetic(row: &mut EndpointRow, name: &str, value: &Json) -> 
     match name {
         "confidence" => synthetic.confidence = value.as_f64()?,
         "test" => {
-            let all = [InputTest::Comb, InputTest::Fixed, InputTest::Bounded, InputTest::Phase];
+            let all = [
+                InputTest::Comb,
+                InputTest::Fixed,
+                InputTest::Bounded,
+                InputTest::Phase,
+                InputTest::Alone,
+            ];
             synthetic.test = all.into_iter().find(|test| value == test.as_str())?;
         }
         "statistic" => synthetic.statistic = value.as_f64()?,
