@@ -33,13 +33,25 @@ struct RuleGroup<S: Judged> {
     parts: Vec<Vec<(PartMaker<S>, Arc<Rule>)>>,
 }
 
+/// A rule, and what correlations read of its events.
+type Entry<S> = (Compiled<S>, Vec<(PartMaker<S>, Arc<Rule>)>);
+
 impl<S: Judged> RuleGroup<S> {
     fn new(
         rules: Vec<Compiled<S>>,
         parts: impl Fn(&str) -> Vec<(PartMaker<S>, Arc<Rule>)>,
     ) -> RuleGroup<S> {
+        let entry = |rule: Compiled<S>| {
+            let parts = parts(&rule.rule.info.uuid);
+            (rule, parts)
+        };
+        RuleGroup::of(rules.into_iter().map(entry))
+    }
+
+    /// The sieve knows rules by their place: every list of rules has one of its own.
+    fn of(entries: impl Iterator<Item = Entry<S>>) -> RuleGroup<S> {
+        let (rules, parts): (Vec<Compiled<S>>, Vec<_>) = entries.unzip();
         let sieve = Sieve::new(rules.iter().map(|rule| &rule.when));
-        let parts = rules.iter().map(|rule| parts(&rule.rule.info.uuid)).collect();
         RuleGroup { rules, sieve, parts }
     }
 
@@ -55,13 +67,11 @@ impl<S: Judged> RuleGroup<S> {
     /// Of rules that are off only those are left that correlations count.
     fn switch(&mut self, on: impl Fn(&Rule) -> bool) {
         let (rules, parts) = (std::mem::take(&mut self.rules), std::mem::take(&mut self.parts));
-        for (mut rule, parts) in rules.into_iter().zip(parts) {
+        let entries = rules.into_iter().zip(parts).map(|(mut rule, parts)| {
             rule.stands &= on(&rule.rule);
-            if rule.stands || !parts.is_empty() {
-                self.rules.push(rule);
-                self.parts.push(parts);
-            }
-        }
+            (rule, parts)
+        });
+        *self = RuleGroup::of(entries.filter(|(rule, parts)| rule.stands || !parts.is_empty()));
     }
 
     /// The rules that correlations count, with what is read of their events.
@@ -108,8 +118,8 @@ fn counted<S: Judged>(group: &RuleGroup<S>, case: &Case) -> Vec<Vec<Part>> {
 }
 
 fn matches<'r, S: Judged>(group: &'r RuleGroup<S>, case: &Case) -> Vec<(&'r RuleInfo, String)> {
-    let held = group.rules.iter().filter(|rule| rule.stands && rule.when.holds(case));
-    held.map(|rule| (&*rule.rule.info, rule.message.fill(case))).collect()
+    let held = group.judge(case).filter(|(rule, _)| rule.stands);
+    held.map(|(rule, _)| (&*rule.rule.info, rule.message.fill(case))).collect()
 }
 
 /// Compiled rules. Immutable; shared between workers.
