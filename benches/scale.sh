@@ -18,7 +18,7 @@ WORK=${BENCH_DIR:-${TMPDIR:-/tmp}/longhaul-bench}
 BIN=${LONGHAUL:-target/release/longhaul}
 CAPTURE=${CAPTURE:-$WORK/mix.pcap}
 mkdir -p "$WORK"
-[ -x "$BIN" ] || cargo build --release --locked
+[ -n "${LONGHAUL:-}" ] || cargo build --release --locked
 
 first=()
 [ "$(id -u)" -eq 0 ] && command -v chrt >/dev/null && first=(chrt -f 1)
@@ -28,8 +28,9 @@ measure() { # arguments of read
     local round
     for round in $(seq "$ROUNDS"); do
         rm -rf "$WORK/out-scale"
-        "${first[@]}" /usr/bin/env time -f '%U %S %e %M' "$BIN" read "$@" --out "$WORK/out-scale" --quiet 2>&1 >/dev/null |
-            tail -1
+        "${first[@]}" /usr/bin/env time -f '%U %S %e %M' -o "$WORK/time" "$BIN" read "$@" --out "$WORK/out-scale" --quiet \
+            >/dev/null || exit 1
+        cat "$WORK/time"
     done | awk 'NR == 1 || $1 + $2 < cpu { cpu = $1 + $2 }
                 NR == 1 || $3 < wall { wall = $3 }
                 NR == 1 || $4 < rss { rss = $4 }
@@ -37,15 +38,17 @@ measure() { # arguments of read
 }
 
 sessions() {
-    local count few many rss rounds packets evicted
+    local count few many rss rounds packets evicted said
     rustc --edition 2021 -O benches/scale/sessions.rs -o "$WORK/sessions"
     for count in $SESSIONS; do
         # Enough packets that the difference stands out of the clock of CPU times.
         rounds=$((count < 1000000 ? 8000000 / count : 8))
         "$WORK/sessions" "$WORK/few.pcap" "$count" 1 >/dev/null
         "$WORK/sessions" "$WORK/many.pcap" "$count" $((rounds + 1)) >/dev/null
-        read -r few _ _ < <(measure "$WORK/few.pcap" --workers 1 --memory "$MEMORY")
-        read -r many _ rss < <(measure "$WORK/many.pcap" --workers 1 --memory "$MEMORY")
+        said=$(measure "$WORK/few.pcap" --workers 1 --memory "$MEMORY")
+        read -r few _ _ <<<"$said"
+        said=$(measure "$WORK/many.pcap" --workers 1 --memory "$MEMORY")
+        read -r many _ rss <<<"$said"
         evicted=$(jq '.counters.session | .evicted // 0' "$WORK/out-scale/run.json")
         packets=$((count * rounds))
         awk -v n="$count" -v few="$few" -v many="$many" -v p="$packets" -v m="$rss" -v e="$evicted" 'BEGIN {
@@ -55,10 +58,12 @@ sessions() {
 }
 
 workers() {
-    local one two _
+    local one two said
     [ -s "$CAPTURE" ] || { echo "skipped: $CAPTURE is not here: CAPTURE=FILE.pcap" >&2; return; }
-    read -r _ one _ < <(measure "$CAPTURE" --workers 1)
-    read -r _ two _ < <(measure "$CAPTURE" --workers 2)
+    said=$(measure "$CAPTURE" --workers 1)
+    read -r _ one _ <<<"$said"
+    said=$(measure "$CAPTURE" --workers 2)
+    read -r _ two _ <<<"$said"
     awk -v one="$one" -v two="$two" 'BEGIN {
         printf "1 worker %.2f s, 2 workers %.2f s: %.2f\n", one, two, two / one }'
 }

@@ -34,7 +34,7 @@ mkdir -p "$work/raw"
 # are found by those names: so both builds have one path, and cargo is made to forget the first.
 wrapper=$work/rustc
 build() { # flag of rustc
-    printf '#!/bin/sh\nrustc=$1\nshift\nexec "$rustc" "$@" %s\n' "$1" >"$wrapper"
+    printf '#!/bin/sh\nrustc=$1\nshift\nexec "$rustc" "$@" "%s"\n' "$1" >"$wrapper"
     chmod +x "$wrapper"
     cargo clean --quiet --release --locked --package longhaul
     RUSTC_WORKSPACE_WRAPPER=$wrapper cargo build --release --locked --features parquet
