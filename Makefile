@@ -46,8 +46,8 @@ bench: deps
 compare: build
 	benches/compare.sh
 
-## budgets: instructions of three small captures against stored figures; 2 % more fail (needs valgrind, zstd)
-budgets: build
+## budgets: instructions of three small captures, by stage, against stored figures; 2 % more fail (needs valgrind, zstd)
+budgets: deps
 	benches/budgets.sh
 
 ## package: manual pages and completions, as packages want them, in target/package

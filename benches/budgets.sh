@@ -10,7 +10,7 @@
 # sessions with their lines, the correlator, what is written at the end. The figures belong to one version of rustc, C library and valgrind: with
 # others they are printed, not compared. Ends with 2 where nothing was compared. Builds first, so that none
 # of yesterday is counted; LONGHAUL=FILE counts that program instead, which must have symbols.
-# Needs valgrind and zstd; installs them where they are missing.
+# Needs valgrind and zstd (Debian, Ubuntu: apt-get install valgrind zstd).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,18 +30,14 @@ case "${1:-}" in
     exit 2
     ;;
 esac
-for program in valgrind zstd; do
-    command -v $program >/dev/null && continue
-    echo "installing $program" >&2
-    sudo=""
-    [ "$(id -u)" -eq 0 ] || sudo=sudo
-    $sudo apt-get install -y -qq $program >/dev/null || not_compared "$program is not installed"
-done
 BIN=${LONGHAUL:-}
 if [ -z "$BIN" ]; then
     cargo build --profile profiling --locked
     BIN=target/profiling/longhaul
 fi
+for program in valgrind zstd; do
+    command -v $program >/dev/null || not_compared "$program is not installed (Debian, Ubuntu: apt-get install $program)"
+done
 
 rustc --edition 2021 -O benches/budgets/flood.rs -o "$WORK/flood"
 "$WORK/flood" "$WORK/one.pcap" 1
@@ -97,11 +93,19 @@ if [ "$(head -1 "$STORED")" != "# $machine" ]; then
     not_compared "the stored figures are of $(head -1 "$STORED" | cut -c3-), these of $machine; --bless stores these"
 fi
 # Stages below a million instructions do next to nothing: what they cost is noise.
-paste "$STORED" "$WORK/now" | awk -F'\t' '
-NR > 1 {
-    ratio = $6 / $3
-    verdict = $3 < 1e6 ? "" : ratio > 1.02 ? "  ABOVE ITS BUDGET" : ratio < 0.98 ? "  cheaper: --bless keeps it" : ""
-    printf "%-6s %-20s %8.1f M  budget %8.1f M  ratio %.3f%s\n", $1, $2, $6 / 1e6, $3 / 1e6, ratio, verdict
+awk -F'\t' '
+/^#/ { next }
+NR == FNR { budget[$1 "\t" $2] = $3; next }
+{
+    name = $1 "\t" $2
+    if (!(name in budget)) { printf "%s: no budget is stored\n", name; failed = 1; next }
+    ratio = $3 / budget[name]
+    verdict = budget[name] < 1e6 ? "" : ratio > 1.02 ? "  ABOVE ITS BUDGET" : ratio < 0.98 ? "  cheaper: --bless keeps it" : ""
+    printf "%-6s %-20s %8.1f M  budget %8.1f M  ratio %.3f%s\n", $1, $2, $3 / 1e6, budget[name] / 1e6, ratio, verdict
     if (verdict ~ /ABOVE/) failed = 1
+    delete budget[name]
 }
-END { exit failed }'
+END {
+    for (name in budget) { printf "%s: a budget of no stage\n", name; failed = 1 }
+    exit failed
+}' "$STORED" "$WORK/now"

@@ -4,7 +4,7 @@
 # and tmux.
 # Prints what it does. Without the tools for tests, the tests that use them are skipped by name.
 # With --receivers also rsyslog, nats-server, Prometheus, Alertmanager and VictoriaMetrics (Debian and its
-# relatives): daemons that nobody wants on a desk unasked.
+# relatives), daemons that nobody wants on a desk unasked, and valgrind and zstd for the budgets of instructions.
 set -eu
 
 receivers=""
@@ -33,7 +33,7 @@ fi
 
 have_receivers() {
     [ -n "$receivers" ] && command -v apt-get >/dev/null 2>&1 || return 0
-    for program in rsyslogd nats-server prometheus prometheus-alertmanager victoria-metrics; do
+    for program in rsyslogd nats-server prometheus prometheus-alertmanager victoria-metrics valgrind zstd; do
         command -v "$program" >/dev/null 2>&1 || return 1
     done
 }
@@ -60,7 +60,7 @@ if command -v apt-get >/dev/null 2>&1; then
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
         gcc libc6-dev libpcap-dev iproute2 procps util-linux jq tmux >/dev/null
     # One that cannot be had keeps no other away. syslog-ng conflicts with rsyslog: its test runs where it is there.
-    for package in ${receivers:+openssl rsyslog-gnutls nats-server prometheus prometheus-alertmanager victoria-metrics}; do
+    for package in ${receivers:+openssl rsyslog-gnutls nats-server prometheus prometheus-alertmanager victoria-metrics valgrind zstd}; do
         $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" >/dev/null ||
             echo "longhaul: $package cannot be had here; the tests that use it will be skipped." >&2
     done

@@ -19,8 +19,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use longhaul::detect::{RuleSet, SourceCatalog, Switches};
-use longhaul::model::{Alert, Nanos, Record, SourceInfo};
 use longhaul::model::endpoint::EndpointRow;
+use longhaul::model::{Alert, Nanos, Record, SourceInfo};
 use records::{endpoint_from_json, record_from_json};
 use serde_json::Value;
 
