@@ -65,7 +65,8 @@ impl World {
         let (mut want, mut lines) = (BTreeSet::new(), 0);
         for path in cases() {
             let object: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-            let object = object.as_object().unwrap();
+            // Of a correlation it is a list of events: those have a test of their own.
+            let Some(object) = object.as_object() else { continue };
             let (mut alerts, mut line) = (Vec::<Alert>::new(), Vec::new());
             let to = match record_from_json(object) {
                 Ok(record) => {
