@@ -44,7 +44,7 @@ pub struct Beat {
     pub kind: BeatKind,
     /// Bytes of payload.
     pub size: u16,
-    /// The host's own port, where it offers a service; else 0.
+    /// The host's own port, where it offers a service and the message fitted a TCP stream; else 0.
     pub service: u16,
     /// Bytes of payload that the host sent since the session's last message, with this one.
     pub sent: u32,

@@ -150,7 +150,7 @@ impl MessageObserver {
         (second, passed): (u32, &Passed<'_>),
     ) -> impl Iterator<Item = Beat> {
         let ([initiator, responder], [up, down]) = (ends, seen.bytes);
-        let (input, key) = seen.small.unwrap_or_default();
+        let ((input, key), stream) = (seen.small.unwrap_or_default(), self.ordered);
         let beat = move |side: Peer, host, peer, sent, received| {
             let kind = match seen.from == side {
                 true if key => BeatKind::Key,
@@ -159,7 +159,7 @@ impl MessageObserver {
                 _ => BeatKind::Volume,
             };
             let (time, size) = (passed.time.unwrap_or_default(), seen.size);
-            let service = if side == Peer::Responder { port } else { 0 };
+            let service = if side == Peer::Responder && stream { port } else { 0 };
             Beat { second, host, time, peer, kind, size, service, sent, received, shard: 0 }
         };
         let [own, other] = self.home;
@@ -238,6 +238,9 @@ mod tests {
         let sighting = see(&mut udp, &packet, 6).unwrap();
         let confirmed = udp.beats(sighting, (ENDS, 443, true), (6, &packet)).next().unwrap();
         assert_eq!(confirmed.kind, BeatKind::Input);
+        let served = MessageObserver::between([false, true], Transport::UDP);
+        let beat = served.beats(sighting, (ENDS, 443, true), (6, &packet)).next().unwrap();
+        assert_eq!(beat.service, 0, "who sent a datagram to a service is not known for sure");
     }
 
     #[test]
