@@ -204,3 +204,55 @@ fn a_shell_that_goes_on_echoes_late_behind_its_acknowledgement() {
     assert!(!fired(shell(false, 300)), "piggybacked");
     assert!(!fired(shell(true, 40)), "near");
 }
+
+/// Clients of one service of ours for an hour and a half. Each works at times of its own; one, or
+/// two of them, send a message at an interval besides: of which sizes and intervals, their choice.
+fn clients(intervals: &[(u64, u16)]) -> Capture {
+    let mut all = Capture::default();
+    for n in 0..6 {
+        let mut session = Connection::new(&format!("203.0.113.{}:50000", 30 + n), "10.0.0.5:3389");
+        session.open();
+        session.ask(&craft::client_hello("desk.example"));
+        session.answer(&craft::server_hello());
+        let mut pauses = 0;
+        let work = typing(50 + n as u64, 1_500).into_iter().zip(1u64..);
+        let mut steps: Vec<(u64, u16)> = work
+            .map(|(ms, k)| {
+                // Every thirty keys one of up to three minutes.
+                pauses += if k % 30 == 0 { ms * 7_919 % 180_000 } else { 0 };
+                (ms + pauses, 60 + (k * k % 37) as u16)
+            })
+            .collect();
+        if let Some((seconds, size)) = intervals.get(n) {
+            let each = (1..5_400 / seconds).map(|k| (20_011 + k * seconds * 1_000, *size));
+            steps.extend(each);
+        }
+        steps.sort_unstable();
+        for (ms, size) in steps {
+            session.now = session.now.max(START + ms * MS);
+            session.up(PSH | ACK, &craft::tls_data(size));
+            session.now += MS;
+            session.down(PSH | ACK, &craft::tls_data(900));
+        }
+        all.join(session.close());
+    }
+    all.sorted()
+}
+
+#[test]
+fn what_one_client_alone_sends_at_an_interval_is_told_and_keep_alives_are_not() {
+    let told = |intervals: &[(u64, u16)]| {
+        let said = craft::read(&clients(intervals).pcap(), &["--workers", "2"]);
+        let alone = said.alerts.into_iter().filter(|alert| {
+            at(alert, "rule.id") == "D25" && at(alert, "message").to_string().contains("no other")
+        });
+        alone.map(|alert| at(&alert, "message").to_string()).collect::<Vec<String>>()
+    };
+    let one = told(&[(60, 120)]);
+    assert_eq!(one.len(), 1, "{one:?}");
+    assert!(one[0].contains("203.0.113.30 sends a message of one size each 60"), "{one:?}");
+    // Each client chooses how often it sends a keep-alive, and its version how long one is.
+    assert_eq!(told(&[(60, 120), (45, 137)]), [""; 0]);
+    assert_eq!(told(&[(60, 120), (120, 120)]), [""; 0]);
+    assert_eq!(told(&[]), [""; 0]);
+}

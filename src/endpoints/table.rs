@@ -189,6 +189,8 @@ impl Endpoints {
         counters.add(Counter::EndpointUpdatesDropped, dropped);
         let dropped = std::mem::take(&mut self.stepping.dropped);
         counters.add(Counter::HostsDropped, dropped);
+        let dropped = std::mem::take(&mut self.stepping.clients_dropped);
+        counters.add(Counter::ServiceClientsDropped, dropped);
     }
 
     fn observe_side(&mut self, session: &EndpointSummary, side: &SideSummary, role: u8) {

@@ -349,6 +349,10 @@ counters! {
     /// was found.
     HostsDropped = "hosts_dropped" in "detect",
         loss("hosts", "home hosts not watched for remote control");
+    /// Clients of home hosts' services that were forgotten at a cap, those silent for longest, or
+    /// not judged because too many waited: their keep-alives were not compared with others'.
+    ServiceClientsDropped = "service_clients_dropped" in "detect",
+        loss("service_clients", "clients of services whose keep-alives were not compared");
     /// Tags not kept on endpoints: a run keeps at most 128 different ones.
     EndpointTagsDropped = "endpoint_tags_dropped" in "detect",
         loss("tags", "tags of endpoints over the cap");

@@ -64,7 +64,7 @@ pub enum InputTest {
     Bounded,
     /// One part of the minute; its length in seconds.
     Phase,
-    /// One message at one interval, of one client of a service; how many others do without it.
+    /// One message at one interval, of one client of a service; how many others do without any.
     Alone,
 }
 

@@ -8,8 +8,9 @@
 //! What was found holds for seven days of the run's clock, and until the subjects file says that
 //! somebody else has the address; of an address that it does not name no change is known.
 //!
-//! Policy at the cap, which is in bytes: hosts go for which least was found, of those the ones
-//! silent for longest; at least an eighth at once.
+//! Policy at the caps, which are in bytes: hosts go for which least was found, of those the ones
+//! silent for longest; at least an eighth at once. Services have a share of their own, so that they
+//! take no host's place: of them those silent for longest go.
 
 mod host;
 mod pair;
@@ -45,6 +46,9 @@ const SWEPT_EACH_S: u32 = 256;
 /// At the cap at least one host in so many goes.
 const ROOM: usize = 8;
 
+/// One part in so many of the cap is for services.
+const SERVED: usize = 4;
+
 /// Clients that wait to be judged.
 const ALONE: usize = 4_096;
 
@@ -68,8 +72,11 @@ pub(super) struct Via {
 /// The home hosts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stepping {
+    /// Of hosts and of services.
     cap: usize,
+    service_cap: usize,
     bytes: usize,
+    service_bytes: usize,
     hosts: HashMap<Addr, Host, RandomState>,
     /// Services of home hosts, by port.
     services: HashMap<(Addr, u16), Service, RandomState>,
@@ -80,17 +87,20 @@ pub(super) struct Stepping {
     swept: u32,
     judged: u32,
     pub(super) dropped: u64,
+    /// Clients of services that were forgotten at a cap, or not looked at.
+    pub(super) clients_dropped: u64,
 }
 
 impl Stepping {
     /// Holds at most so many bytes.
     pub(super) fn new(cap: usize) -> Stepping {
-        Stepping { cap, ..Stepping::default() }
+        let service_cap = cap / SERVED;
+        Stepping { cap: cap - service_cap, service_cap, ..Stepping::default() }
     }
 
     /// Bytes held.
     pub(super) const fn held(&self) -> usize {
-        self.bytes
+        self.bytes + self.service_bytes
     }
 
     /// Takes the messages of one second, sorted; then it may be time to judge.
@@ -108,6 +118,9 @@ impl Stepping {
         }
         let inputs = beats.iter().filter(|beat| beat.kind == BeatKind::Input && beat.service > 0);
         inputs.for_each(|beat| self.serve(beat));
+        if self.service_bytes > self.service_cap {
+            self.make_room_for_services();
+        }
         if self.bytes > self.cap {
             self.make_room();
         }
@@ -117,14 +130,27 @@ impl Stepping {
     fn serve(&mut self, beat: &Beat) {
         let key = (beat.host, beat.service);
         let service = self.services.entry(key).or_insert_with(|| {
-            self.bytes += SERVICE;
-            Service::default()
+            let service = Service::default();
+            self.service_bytes += SERVICE + service.bytes();
+            service
         });
         let before = service.bytes();
+        self.clients_dropped += service.make_room(beat.peer) as u64;
         let ripe = service.take(beat.peer, beat.time, beat.size);
-        self.bytes = (self.bytes + service.bytes()).saturating_sub(before);
-        if ripe && self.alone.len() < ALONE && !self.alone.contains(&(key, beat.peer)) {
-            self.alone.push((key, beat.peer));
+        self.service_bytes = (self.service_bytes + service.bytes()).saturating_sub(before);
+        if ripe {
+            self.await_judgement(key, beat.peer);
+        }
+    }
+
+    fn await_judgement(&mut self, key: (Addr, u16), client: Addr) {
+        if self.alone.contains(&(key, client)) {
+            return;
+        }
+        if self.alone.len() < ALONE {
+            self.alone.push((key, client));
+        } else {
+            self.clients_dropped += 1;
         }
     }
 
@@ -155,7 +181,7 @@ impl Stepping {
             let now = Nanos(u64::from(second) * 1_000_000_000);
             self.hosts.values_mut().for_each(|host| host.age(now));
             self.forget(|_, host| host.is_idle(second));
-            self.forget_services(|service| service.age(now));
+            self.age_services(now);
         }
         if second / JUDGED_EACH_S != self.judged / JUDGED_EACH_S {
             self.judged = second;
@@ -196,7 +222,10 @@ impl Stepping {
             let Some(peer) = sides.get(1 - at).filter(|_| own.side == Locality::Home) else {
                 continue;
             };
-            if let Some(port) = session.service.as_ref().map(|one| one.port).filter(|_| at == 1) {
+            if let Some(port) = session.service.as_ref().map(|one| one.port).filter(|_| at == 1)
+                && peer.side == Locality::Remote
+                && !long.approved
+            {
                 self.note_client((own.ip, port), (peer.ip, session, long));
             }
             let Some(host) = self.hosts.get_mut(&own.ip) else { continue };
@@ -227,7 +256,8 @@ impl Stepping {
         }
     }
 
-    /// A session of a client that may send something alone.
+    /// A session of a client that may send something alone. Of a client without one nothing is
+    /// said: so nothing is of our own hosts and of approved tools.
     fn note_client(
         &mut self,
         key: (Addr, u16),
@@ -237,10 +267,8 @@ impl Stepping {
         let Some(service) = service else { return };
         let before = service.bytes();
         service.note(client, latest(session, long, 0));
-        self.bytes = (self.bytes + service.bytes()).saturating_sub(before);
-        if self.alone.len() < ALONE {
-            self.alone.push((key, client));
-        }
+        self.service_bytes = (self.service_bytes + service.bytes()).saturating_sub(before);
+        self.await_judgement(key, client);
     }
 
     /// What a host's pairs say, if they say anything.
@@ -280,15 +308,26 @@ impl Stepping {
         }))
     }
 
-    /// Forgets the services that were silent for longest, an eighth of them, and the hosts that
-    /// least was found for.
+    /// Forgets the services that were silent for longest.
+    #[cold]
+    fn make_room_for_services(&mut self) {
+        let ages = self.services.iter().map(|(key, service)| (service.latest(), *key));
+        let mut ages: Vec<_> = ages.collect();
+        ages.sort_unstable();
+        for (_, key) in ages {
+            if self.service_bytes <= self.service_cap - self.service_cap / ROOM {
+                break;
+            }
+            if let Some(service) = self.services.remove(&key) {
+                self.service_bytes = self.service_bytes.saturating_sub(service.bytes() + SERVICE);
+                self.clients_dropped += service.len() as u64;
+            }
+        }
+    }
+
+    /// Forgets the hosts that least was found for.
     #[cold]
     fn make_room(&mut self) {
-        let mut ages: Vec<Nanos> = self.services.values().map(Service::latest).collect();
-        ages.sort_unstable();
-        if let Some(age) = ages.get(ages.len() / ROOM).copied() {
-            self.forget_services(|service| service.latest() <= age);
-        }
         let ranks = self.hosts.iter().map(|(addr, host)| (host.evidence(), host.last, *addr));
         let mut ranks: Vec<_> = ranks.collect();
         ranks.sort_unstable();
@@ -306,15 +345,15 @@ impl Stepping {
         self.dropped += (ranks.len() - left) as u64;
     }
 
-    fn forget_services(&mut self, mut goes: impl FnMut(&mut Service) -> bool) {
+    fn age_services(&mut self, now: Nanos) {
         let mut freed = 0;
         self.services.retain(|_, service| {
             let before = service.bytes();
-            let goes = goes(service);
+            let goes = service.age(now);
             freed += if goes { before + SERVICE } else { before - service.bytes().min(before) };
             !goes
         });
-        self.bytes = self.bytes.saturating_sub(freed);
+        self.service_bytes = self.service_bytes.saturating_sub(freed);
     }
 
     fn forget(&mut self, goes: impl Fn(&Addr, &Host) -> bool) {

@@ -1,12 +1,13 @@
-//! Messages of one size at one interval that a single client of a service sends.
+//! Messages at one interval that a single client of a service sends.
 //!
 //! Owns: of each service of a home host its clients, and up to [`SERIES`] series of each. In: small
-//! messages that come in to it. Out: a client whose series no other one sends. Never: more than
-//! [`CLIENTS`] clients, or a series held against a client before others are known.
+//! messages that come in to it. Out: a client with a series, where no other one has any. Never:
+//! more than [`CLIENTS`] clients, or a series held against a client before others are known.
 //!
-//! Protocols send keep-alives: what several clients of one service send in the same size at the
-//! same interval is one, and so is what is sent while few others are there to compare with. A
-//! device that moves the mouse each minute does it for one person only.
+//! Protocols send keep-alives, and each client chooses the interval and, by its version or cipher,
+//! the size: where any other client has a series, they are keep-alives, and so is what is sent
+//! while few others are there to compare with. A device that moves the mouse each minute does it
+//! for one person only.
 //!
 //! Policy at the cap: the clients that were silent for longest go, an eighth at once.
 
@@ -28,11 +29,16 @@ const AGAIN: u8 = 32;
 const SERIES: usize = 6;
 /// Intervals from so long on, in ms: shorter ones are within a burst.
 const APART_MS: u32 = 10_000;
+/// A series without a message for so long gives its place away.
+const STALE_MS: u32 = 600_000;
 /// Messages in a row at one interval, and for how long, before a series says anything.
 const STEADY: u8 = 40;
 const LASTS_MS: u32 = 1_200_000;
-/// So many of another client make a keep-alive of it.
-const SHARED: u8 = 4;
+/// So many at the interval of a client's first two make keep-alives of its series.
+const SERIES_OF: u8 = 3;
+/// After so many it has keep-alives for as long as it is known: these pause while somebody works,
+/// so that the series need not be there any more. Fewer happen by chance within days.
+const REGULAR: u8 = 8;
 /// Others have to be known for so long, and so many of them.
 const KNOWN_MS: u64 = 1_200_000;
 const OTHERS: usize = 3;
@@ -62,6 +68,8 @@ struct Client {
     series: [Series; SERIES],
     /// Its latest session, once a series of its own is steady.
     session: Option<Box<LatestSession>>,
+    /// It once had a long series, of whatever size and interval.
+    regular: bool,
     told: bool,
 }
 
@@ -71,14 +79,16 @@ pub(super) struct Service {
     clients: HashMap<Addr, Client, RandomState>,
     /// Clients with a session.
     sessions: usize,
+    /// A client that sent keep-alives was forgotten at the cap.
+    regular: bool,
 }
 
-/// A client with a series of its own.
+/// A client with a series, where no other one has any.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Alone {
     pub(super) confidence: f64,
     pub(super) test: InputTest,
-    /// How many others use the service without it.
+    /// How many others use the service without any.
     pub(super) others: u32,
     pub(super) period_ms: u32,
     pub(super) messages: u32,
@@ -115,28 +125,23 @@ impl Series {
     const fn is_steady(&self) -> bool {
         self.steady >= STEADY && self.latest.saturating_sub(self.began) >= LASTS_MS
     }
-
-    /// Whether it is the same, of another client.
-    const fn is_like(&self, other: &Series) -> bool {
-        self.size == other.size
-            && self.steady >= SHARED
-            && self.interval.abs_diff(other.interval) <= other.interval / 16
-    }
 }
 
 impl Client {
     fn new(first: Nanos) -> Client {
         let series = [Series::default(); SERIES];
-        Client { first, latest: first, series, session: None, told: false }
+        Client { first, latest: first, series, session: None, regular: false, told: false }
     }
 
     /// Takes a message. Returns whether its series has just become long enough to be looked at.
     fn take(&mut self, time: Nanos, size: u16) -> bool {
         let ms = time.0.saturating_sub(self.first.0) / 1_000_000;
         let Ok(now) = u32::try_from(ms) else {
-            *self = Client { session: self.session.take(), ..Client::new(time) };
+            let (session, regular, told) = (self.session.take(), self.regular, self.told);
+            *self = Client { session, regular, told, ..Client::new(time) };
             return false;
         };
+        let silent_ms = time.0.saturating_sub(self.latest.0) / 1_000_000;
         self.latest = self.latest.max(time);
         let at = self.series.iter().position(|one| one.size == size);
         let rank = |at: &usize| self.series.get(*at).map(|one| (one.steady, one.latest));
@@ -147,12 +152,18 @@ impl Client {
         if one.size == size {
             let before = one.steady;
             one.take(now);
+            self.regular |= one.steady >= REGULAR;
             let longer = one.steady > before && one.is_steady();
             return longer && (one.steady - STEADY).is_multiple_of(AGAIN);
         }
+        // Who types sends many sizes: only the first after a pause takes another one's place.
+        let stale = now.saturating_sub(one.latest) >= STALE_MS;
+        if one.size > 0 && !stale && silent_ms < u64::from(APART_MS) {
+            return false;
+        }
         if one.steady > 1 {
             // A series loses its place only to as many messages of other sizes as it has.
-            one.steady -= u8::from(one.steady < SHARED);
+            one.steady -= u8::from(one.steady < SERIES_OF);
         } else {
             *one = Series { size, began: now, latest: now, ..Series::default() };
         }
@@ -163,6 +174,10 @@ impl Client {
         self.series.iter().filter(|one| one.is_steady()).max_by_key(|one| one.steady)
     }
 
+    fn sends_keep_alives(&self) -> bool {
+        self.regular || self.series.iter().any(|one| one.steady >= SERIES_OF)
+    }
+
     const fn is_known(&self) -> bool {
         (self.latest.0.saturating_sub(self.first.0)) / 1_000_000 >= KNOWN_MS
     }
@@ -171,18 +186,31 @@ impl Client {
 impl Service {
     /// Takes a message of a client. Returns whether that one may have a series of its own now.
     pub(super) fn take(&mut self, client: Addr, time: Nanos, size: u16) -> bool {
-        if self.clients.len() >= CLIENTS && !self.clients.contains_key(&client) {
-            self.make_room();
-        }
         let one = self.clients.entry(client).or_insert_with(|| Client::new(time));
         one.take(time, size) && !one.told
     }
 
+    /// Makes room for one more client. Returns how many are forgotten for it.
+    pub(super) fn make_room(&mut self, client: Addr) -> usize {
+        let before = self.clients.len();
+        if before >= CLIENTS && !self.clients.contains_key(&client) {
+            self.thin();
+        }
+        before - self.clients.len()
+    }
+
+    /// The number of clients.
+    pub(super) fn len(&self) -> usize {
+        self.clients.len()
+    }
+
     #[cold]
-    fn make_room(&mut self) {
+    fn thin(&mut self) {
         let mut ages: Vec<Nanos> = self.clients.values().map(|one| one.latest).collect();
         let (_, age, _) = ages.select_nth_unstable(CLIENTS / ROOM);
         let age = *age;
+        let mut gone = self.clients.values().filter(|one| one.latest <= age);
+        self.regular |= gone.any(Client::sends_keep_alives);
         self.clients.retain(|_, one| one.latest > age);
         self.count();
     }
@@ -193,7 +221,7 @@ impl Service {
 
     /// Whether a client's sessions matter.
     pub(super) fn wants(&self, client: Addr) -> bool {
-        self.clients.get(&client).is_some_and(|one| one.steady().is_some())
+        self.clients.get(&client).is_some_and(|one| !one.told && one.steady().is_some())
     }
 
     /// The session of a client.
@@ -213,10 +241,10 @@ impl Service {
     }
 
     fn alone(&self, client: Addr) -> Option<Alone> {
-        let own = self.clients.get(&client)?;
+        let own = self.clients.get(&client).filter(|own| !own.told)?;
         let (series, session) = (own.steady()?, own.session.as_deref()?.clone());
         let others = || self.clients.iter().filter(|(addr, _)| **addr != client);
-        let shared = others().any(|(_, one)| one.series.iter().any(|one| one.is_like(series)));
+        let shared = self.regular || others().any(|(_, one)| one.sends_keep_alives());
         let known = others().filter(|(_, one)| one.is_known()).count();
         (!shared && known >= OTHERS).then(|| Alone {
             confidence: CONFIDENCE,
@@ -299,6 +327,8 @@ mod tests {
         assert!(said.period_ms.abs_diff(60_000) < 100 && said.messages >= 100, "{said:?}");
         for n in 110..300 {
             assert!(!service.take(addr(9), Nanos(n * MINUTE), 73), "it is told once");
+            service.note(addr(9), session(9));
+            assert!(!service.wants(addr(9)) && service.tell(addr(9)).is_none());
         }
     }
 
@@ -309,6 +339,67 @@ mod tests {
         each_minute(&mut service, 8, 73);
         assert_eq!(service.tell(addr(9)), None);
         assert_eq!(service.tell(addr(8)), None);
+    }
+
+    /// Interval and size are each client's own choice.
+    #[test]
+    fn keep_alives_of_other_intervals_and_sizes_are_keep_alives() {
+        let told = |messages: u64, works: bool| {
+            let mut service = service(4);
+            each_minute(&mut service, 9, 73);
+            for n in 0..messages {
+                service.take(addr(8), Nanos(n * 5 * MINUTE), 105);
+            }
+            for n in 0..if works { 40 } else { 0 } {
+                let at = messages * 5 * MINUTE + n * n * 500_000_000;
+                service.take(addr(8), Nanos(at), 105);
+            }
+            service.tell(addr(9)).is_some()
+        };
+        assert!(told(4, false), "chance");
+        assert!(!told(5, false));
+        assert!(told(5, true), "it is over, and was short");
+        assert!(!told(10, true), "they pause while somebody works");
+    }
+
+    /// Who makes room by a crowd of clients has nobody accused.
+    #[test]
+    fn keep_alives_of_a_forgotten_client_still_count() {
+        let told = |messages: u64| {
+            let mut service = service(4);
+            (0..messages).for_each(|n| _ = service.take(addr(8), Nanos(n * MINUTE), 105));
+            for n in 0..600u32 {
+                let client = Addr::v4((n + 1).to_be_bytes());
+                service.make_room(client);
+                service.take(client, Nanos(119 * MINUTE + u64::from(n)), 73);
+                if n == 300 {
+                    each_minute(&mut service, 9, 73);
+                    service.take(addr(9), Nanos(120 * MINUTE), 99);
+                    (0..4).for_each(|n| _ = service.take(addr(n), Nanos(120 * MINUTE), 73));
+                }
+            }
+            assert!(!service.clients.contains_key(&addr(8)));
+            service.tell(addr(9)).is_some()
+        };
+        assert!(told(2) && !told(20));
+    }
+
+    /// Messages so rare that some follow each other at one interval.
+    #[test]
+    fn a_week_of_work_makes_no_keep_alives() {
+        let (mut service, mut dice, mut now) = (Service::default(), 11u64, [0u64; 40]);
+        for n in 0..40 * 8_000 {
+            dice = dice
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let at = &mut now[n % 40];
+            *at += (dice >> 33) % 60_000 * 1_000_000;
+            service.take(addr((n % 40) as u8), Nanos(*at), 60 + (dice >> 20) as u16 % 3);
+        }
+        assert!(now.iter().all(|at| *at > 60 * 60 * MINUTE), "sixty hours each");
+        assert_eq!(service.clients.values().filter(|one| one.regular).count(), 0);
+        let now = service.clients.values().filter(|one| one.sends_keep_alives()).count();
+        assert!(now <= 2, "{now}");
     }
 
     #[test]
@@ -342,11 +433,13 @@ mod tests {
 
     #[test]
     fn clients_are_capped_and_forgotten() {
-        let mut service = Service::default();
+        let (mut service, mut gone) = (Service::default(), 0);
         for n in 0..2_000u32 {
             let client = Addr::v4((n + 1).to_be_bytes());
+            gone += service.make_room(client);
             service.take(client, Nanos(u64::from(n) * 1_000_000), 73);
         }
+        assert_eq!(gone + service.len(), 2_000, "each is counted");
         assert!((CLIENTS / 2..=CLIENTS).contains(&service.clients.len()));
         let last = Addr::v4(2_000u32.to_be_bytes());
         assert!(service.clients.contains_key(&last), "the latest stay");

@@ -1,8 +1,9 @@
 //! Tests of the table of hosts: what it finds, its bounds, and that order does not matter.
 
 use super::*;
-use crate::model::Nanos;
 use crate::model::beats::BeatKind;
+use crate::model::endpoint::Service as Listens;
+use crate::model::{Nanos, Transport};
 
 const MS: u64 = 1_000_000;
 const SCREEN: Addr = Addr::v4([203, 0, 113, 1]);
@@ -96,7 +97,7 @@ fn a_flood_of_hosts_is_bounded_and_hides_none_that_is_driven() {
         }
     }
     run(&mut stepping, beats);
-    assert!(stepping.bytes <= CAP, "{}", stepping.bytes);
+    assert!(stepping.held() <= CAP, "{}", stepping.held());
     let held: usize = stepping.hosts.values().map(|host| host.bytes() + PLACE).sum();
     assert_eq!(held, stepping.bytes, "every byte is accounted for");
     assert!(stepping.dropped > 50_000, "{}", stepping.dropped);
@@ -252,4 +253,57 @@ fn the_surest_leg_of_a_way_counts() {
     }
     let control = stepping.control(host(1)).unwrap();
     assert_eq!((control.leg, control.session.unwrap().end), (Some(stun), Nanos(5)));
+}
+
+/// Four clients of a service of ours that work, and one that sends the same each minute.
+fn one_each_minute(stepping: &mut Stepping) {
+    let served = |n: u8, ms, size| {
+        let peer = Addr::v4([203, 0, 113, n]);
+        Beat { size, service: 443, ..beat(host(1), peer, ms, BeatKind::Input) }
+    };
+    let mut beats: Vec<Beat> = (0..60).map(|n| served(1, 1_000_000 + n * 60_000, 73)).collect();
+    for n in 2..6 {
+        let each = |k: u64| served(n, 1_000_000 + k * 9_000 + k * k * 37, 60 + (k % 9) as u16);
+        beats.extend((0..300).map(each));
+    }
+    run(stepping, beats);
+}
+
+#[test]
+fn a_client_that_is_no_host_of_ours_and_has_no_approved_tool_is_told_of() {
+    let told = |side: Locality, approved: bool| {
+        let mut stepping = Stepping::new(1 << 20);
+        one_each_minute(&mut stepping);
+        let mut session = served("laptop-7");
+        session.initiator.side = side;
+        session.service = Some(Listens { transport: Transport::TCP, port: 443 });
+        session.long.as_mut().unwrap().approved = approved;
+        stepping.note(&session);
+        stepping.next_alone().map(|(client, _)| client)
+    };
+    assert_eq!(told(Locality::Remote, false), Some(SCREEN));
+    assert_eq!(told(Locality::Home, false), None, "one of our own");
+    assert_eq!(told(Locality::Remote, true), None, "approved");
+}
+
+/// Many services with many clients take no host's place.
+#[test]
+fn a_flood_of_clients_is_bounded_counted_and_costs_no_host() {
+    const CAP: usize = 4 << 20;
+    let mut stepping = Stepping::new(CAP);
+    run(&mut stepping, driven(host(1), 1_000_000, 60));
+    let mut beats = Vec::new();
+    for n in 0..60_000u32 {
+        let peer = Addr::v4((0xc633_0000 + n).to_be_bytes());
+        let at = 1_010_000 + u64::from(n);
+        let one = beat(host(1 + n % 20), peer, at, BeatKind::Input);
+        beats.push(Beat { service: 443 + (n / 20 % 5) as u16, ..one });
+    }
+    run(&mut stepping, beats);
+    assert_eq!((stepping.dropped, stepping.driven()), (0, vec![host(1)]));
+    assert!(stepping.service_bytes <= CAP / SERVED, "{}", stepping.service_bytes);
+    let held: usize = stepping.services.values().map(|one| one.bytes() + SERVICE).sum();
+    assert_eq!(held, stepping.service_bytes, "every byte is accounted for");
+    let kept: usize = stepping.services.values().map(Service::len).sum();
+    assert_eq!(kept as u64 + stepping.clients_dropped, 60_000);
 }

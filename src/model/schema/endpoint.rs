@@ -326,7 +326,7 @@ Totals of EndpointRow [
         Shown::Sometimes, |r| read::synthetic(r, |s| Value::Word(s.test.as_str())),
         "What told it: groups of events 100 ms apart (`comb`), one interval (`fixed`), intervals \
          between bounds (`bounded`), or one part of the minute (`phase`); of a remote endpoint \
-         one message at one interval that no other client of the service sends (`alone`).")),
+         one message at one interval, where no other client of the service sends any (`alone`).")),
     field(("longhaul.synthetic_input.statistic", 3, Kind::Float, "", Shown::Sometimes,
         |r| read::synthetic(r, |s| Value::float_opt(Some(s.statistic))),
         "That test's: share of lone bursts; deviation from the interval as a share of it; longest \
