@@ -255,6 +255,16 @@ impl Observers {
         }
     }
 
+    /// Whether only a chain of turns is looked for, for which nothing needs to be put in order.
+    pub fn takes_gaps(&self) -> bool {
+        match &self.watching {
+            Watching::On(both) if both.0.is_past_turns() => {
+                !self.wants(Peer::Initiator) && !self.wants(Peer::Responder)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether more of either direction is needed.
     pub fn interest(&self) -> Interest {
         let listens = match &self.listening {

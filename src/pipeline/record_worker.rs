@@ -144,14 +144,13 @@ impl Listener<Observers> for RecordWorker<'_> {
         observers.observe(segment, &mut self.counters)
     }
 
-    fn acknowledged(
-        &mut self,
-        extra: &mut Option<Box<Observers>>,
-        from: Peer,
-        (ack, time): (u32, Nanos),
-    ) {
+    fn takes_gaps(&self, extra: Option<&Observers>) -> bool {
+        extra.is_some_and(Observers::takes_gaps)
+    }
+
+    fn acknowledged(&mut self, extra: &mut Option<Box<Observers>>, from: Peer, ack: (u32, Nanos)) {
         if let Some(observers) = extra {
-            observers.acknowledged(from, ack, time);
+            observers.acknowledged(from, ack.0, ack.1);
         }
     }
 

@@ -164,6 +164,13 @@ pub trait Listener<X> {
     /// Payload arrived.
     fn deliver(&mut self, extra: &mut Option<Box<X>>, segment: &Segment<'_>) -> Interest;
 
+    /// Whether it takes what comes early at once, with a gap before it: nothing is buffered then,
+    /// and whoever looks at each packet sees it when it comes.
+    fn takes_gaps(&self, extra: Option<&X>) -> bool {
+        let _ = extra;
+        false
+    }
+
     /// A TCP packet without payload acknowledges everything before `ack`.
     fn acknowledged(&mut self, extra: &mut Option<Box<X>>, from: Peer, ack: (u32, Nanos)) {
         let _ = (extra, from, ack);

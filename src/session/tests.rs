@@ -67,6 +67,8 @@ struct TestListener {
     updates: Vec<(Record, usize)>,
     /// Deliveries after which it stops.
     patience: usize,
+    /// Deliveries after which it takes gaps.
+    in_order: Option<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -96,6 +98,11 @@ impl Listener<Delivered> for TestListener {
         }
         side.extend_from_slice(delivery.payload);
         if deliveries >= self.patience { Interest::Done } else { Interest::More }
+    }
+
+    fn takes_gaps(&self, extra: Option<&Delivered>) -> bool {
+        let deliveries = extra.map_or(0, |delivered| delivered.deliveries);
+        self.in_order.is_some_and(|most| deliveries >= most)
     }
 
     fn update(&mut self, update: Update<'_, Delivered>) {

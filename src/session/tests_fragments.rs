@@ -1,4 +1,4 @@
-//! Segments in fragments, as a whole shard takes them.
+//! Segments in fragments, and early ones that nobody waits for, as a whole shard takes them.
 
 use super::*;
 
@@ -52,4 +52,26 @@ fn a_segment_with_a_missing_fragment_is_not_delivered() {
     assert_eq!(bench.listener.counts["datagrams_incomplete"], 1);
     assert_eq!(bench.listener.counts["gap_bytes"], 11);
     assert_eq!(delivered(&bench.listener.finished[0]).0, b"!after");
+}
+
+#[test]
+fn whoever_takes_gaps_gets_early_segments_at_once() {
+    let of = |in_order: usize| {
+        let mut bench = Bench::new(8);
+        bench.listener.in_order = Some(in_order);
+        bench.handshake();
+        bench.feed(packet(0, true, 41, ACK, 100, 500), b"abc");
+        // It waits in a session that is still put in order.
+        bench.feed(packet(0, true, 42, ACK, 106, 500), b"ghi");
+        bench.feed(packet(0, false, 43, ACK, 500, 103), b"one");
+        bench.feed(packet(0, true, 44, ACK, 112, 500), b"mno");
+        bench.feed(packet(0, true, 45, ACK, 109, 500), b"jkl");
+        bench.feed(packet(0, true, 46, ACK, 103, 500), b"def");
+        let done = bench.end();
+        let (quality, side) = (done[0].record.quality, delivered(&done[0]).0.to_vec());
+        (String::from_utf8_lossy(&side).into_owned(), quality.out_of_order, quality.gaps)
+    };
+    assert_eq!(of(usize::MAX), ("abcdefghijklmno".to_owned(), 3, 0));
+    assert_eq!(of(1), ("abc!ghi!mno".to_owned(), 1, 1), "one gap is filled");
+    assert_eq!(of(2).0, "abc!mno", "what waited is forgotten");
 }

@@ -103,7 +103,9 @@ impl<X> Session<X> {
         }
         let expected = self.half(side).stream.next();
         match packet.key.transport {
-            Transport::TCP if self.is_decoy(side, packet) => {
+            Transport::TCP
+                if self.is_decoy(side, packet) && !listener.takes_gaps(self.extra.as_deref()) =>
+            {
                 return self.keep_decoy(arrival, listener);
             }
             Transport::TCP if !self.observe_tcp(side, arrival, listener) => return,
@@ -376,7 +378,7 @@ impl<X> Session<X> {
         }
     }
 
-    /// An early segment: buffered while the session is parsed, else the stream skips the gap.
+    /// An early segment: buffered while the session is parsed in order, else the gap is skipped.
     fn keep_or_skip(
         &mut self,
         stretch: Stretch<'_>,
@@ -384,7 +386,8 @@ impl<X> Session<X> {
         listener: &mut impl Listener<X>,
     ) {
         let Stretch { side, seq, wire, bytes, packet } = stretch;
-        if !self.bits.has(Bits::UNPARSED) {
+        let skips = self.bits.has(Bits::UNPARSED) || listener.takes_gaps(self.extra.as_deref());
+        if !skips {
             self.bits.set(Bits::WAITING);
             let reorder = self.reorder.get_or_insert_default();
             if reorder.keep(side, seq, bytes, wire) {
@@ -455,11 +458,8 @@ impl<X> Session<X> {
             self.pass_over(side, missing, listener);
             if let Some(early) = self.take_waiting(side) {
                 self.half(side).stream.advance(early.wire);
-                self.deliver(
-                    Piece { from: side, payload: &early.bytes, gap: true },
-                    packet,
-                    listener,
-                );
+                let piece = Piece { from: side, payload: &early.bytes, gap: true };
+                self.deliver(piece, packet, listener);
             }
             self.deliver_waiting(side, packet, listener);
         }
@@ -489,6 +489,8 @@ impl<X> Session<X> {
         };
         if listener.deliver(&mut self.extra, &delivery) == Interest::Done {
             self.bits.set(Bits::UNPARSED);
+            self.forget_waiting(listener);
+        } else if self.bits.has(Bits::WAITING) && listener.takes_gaps(self.extra.as_deref()) {
             self.forget_waiting(listener);
         }
     }

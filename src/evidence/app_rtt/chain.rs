@@ -100,7 +100,9 @@ impl Watch {
         if self.chain.is_over() {
             return;
         }
-        if segment.from != Peer::Responder || self.before != Some(Peer::Initiator) {
+        // Behind a gap it may not be the first of the answer.
+        let answers = segment.from == Peer::Responder && !segment.gap;
+        if !answers || self.before != Some(Peer::Initiator) {
             return;
         }
         let Some(asked) = self.last.0.get() else { return };

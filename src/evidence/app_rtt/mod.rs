@@ -152,7 +152,7 @@ impl Watch {
     }
 
     /// Whether only a chain may follow.
-    fn is_past_turns(&self) -> bool {
+    pub(super) fn is_past_turns(&self) -> bool {
         self.phase == Phase::Over && self.lags_over
     }
 
@@ -182,7 +182,7 @@ impl Watch {
             return;
         }
         let mark = Mark { time: segment.time, troubles: segment.troubles, end: segment.numbers.0 };
-        if segment.gap && self.phase != Phase::Unknown {
+        if segment.gap && self.phase != Phase::Unknown && !self.is_past_turns() {
             // What was asked or answered in the gap is unknown.
             if self.phase != Phase::Over {
                 self.exclude(Exclusions::LOSS, beside);

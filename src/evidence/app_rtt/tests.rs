@@ -271,6 +271,26 @@ fn nobody_looks_on_after_the_bounds() {
 }
 
 #[test]
+fn a_chain_goes_on_behind_a_gap_but_takes_no_answer_there() {
+    let turns = |gap: Option<usize>| {
+        let mut counters = Counters::default();
+        let mut watch = Watch { phase: Phase::Over, lags_over: true, ..Watch::default() };
+        watch.chain.begin(CHAIN_SEGMENTS_TUNNEL);
+        for at in 0..14 {
+            let (role, ms) = if at % 2 == 0 { (I, 0) } else { (R, 200) };
+            let mut one = segment((role, at as u64 / 2 * 1_000 + ms, DATA));
+            one.gap = gap == Some(at);
+            watch.observe(&one, &mut Beside { tls: None, counters: &mut counters });
+        }
+        assert!(!watch.is_over());
+        watch.chain.result().map(|chain| (chain.round_trip_ns / 1_000_000, chain.turns))
+    };
+    assert_eq!(turns(None), Some((200, 7)));
+    assert_eq!(turns(Some(4)), Some((200, 7)), "of the question: its end is here");
+    assert_eq!(turns(Some(5)), Some((200, 6)));
+}
+
+#[test]
 fn a_watch_stays_small() {
     assert!(size_of::<Watch>() <= 248, "{}", size_of::<Watch>());
 }
