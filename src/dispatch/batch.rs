@@ -63,34 +63,27 @@ impl<B, N> Batch<B, N> {
         self.len >= PACKETS
     }
 
-    /// Adds a packet whose frame is in `block`. The caller must check [`Batch::has_room_for`]
-    /// first.
+    /// Adds a packet whose frame is in `block`, unless there is no room for either: then it returns
+    /// false, and the caller must send the batch first.
+    #[must_use]
     #[inline(always)]
-    pub fn push(&mut self, packet: &Packet, block: &B)
+    pub fn push(&mut self, packet: &Packet, block: &B) -> bool
     where
         B: Clone + SameBlock,
     {
-        debug_assert!(!self.is_full(), "there is no room");
-        let held = self.blocks.iter().rposition(|held| held.is_same_block(block));
-        let at = held.unwrap_or_else(|| {
-            self.blocks.push(block.clone());
-            self.blocks.len() - 1
-        });
         let (place, home) = (self.packets.get_mut(self.len), self.homes.get_mut(self.len));
-        if let (Some(place), Some(home)) = (place, home) {
-            (*place, *home) = (*packet, at as u8);
-            self.len += 1;
-        }
-    }
-
-    /// Whether another packet of `block` fits.
-    pub fn has_room_for(&self, block: &B) -> bool
-    where
-        B: SameBlock,
-    {
-        !self.is_full()
-            && (self.blocks.len() < BLOCKS
-                || self.blocks.iter().any(|held| held.is_same_block(block)))
+        let (Some(place), Some(home)) = (place, home) else { return false };
+        let at = match self.blocks.iter().rposition(|held| held.is_same_block(block)) {
+            Some(at) => at,
+            None if self.blocks.len() < BLOCKS => {
+                self.blocks.push(block.clone());
+                self.blocks.len() - 1
+            }
+            None => return false,
+        };
+        (*place, *home) = (*packet, at as u8);
+        self.len += 1;
+        true
     }
 
     /// The packets alone.

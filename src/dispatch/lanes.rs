@@ -113,14 +113,13 @@ impl<B: Clone + SameBlock, N: Clone> Dispatcher<B, N> {
     #[inline(always)]
     fn put(&mut self, lane: usize, packet: &Packet, block: &B) -> Result<(), WorkerGone> {
         let Some(outlet) = self.outlets.get_mut(lane) else { return Ok(()) };
-        if outlet.open.has_room_for(block) {
-            outlet.open.push(packet, block);
+        if outlet.open.push(packet, block) {
             return Ok(());
         }
         self.send(lane)?;
         let Some(outlet) = self.outlets.get_mut(lane) else { return Ok(()) };
-        outlet.open.push(packet, block);
-        Ok(())
+        // An empty batch has room; if it had none, the run would end, and no packet be lost.
+        if outlet.open.push(packet, block) { Ok(()) } else { Err(WorkerGone) }
     }
 
     /// Sends the open batches and wakes sleeping workers: no packet may come for a while, and the
