@@ -93,8 +93,8 @@ pub struct Path {
 /// A decoded frame.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Decoded {
-    /// The innermost packet. `frame_at`, `number`, `block` and `clock` are left zero for the
-    /// reader.
+    /// The innermost packet. Its `frame_at`, `number`, `wire_len`, `clock` and `stamp` mean
+    /// nothing before the reader, which alone knows them, has set them.
     pub packet: Packet,
     /// Its encapsulation.
     pub path: Path,
