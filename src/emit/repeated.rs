@@ -1,7 +1,8 @@
 //! Texts that one line repeats of those before it: seconds and addresses.
 //!
 //! Owns: a fixed number of them. In: times and addresses. Out: bytes appended to a buffer. Never: a
-//! text other than a new one would be, or one that somebody outside chose.
+//! text other than a new one would be, or more of them: whoever chooses the addresses of packets
+//! only has them written anew.
 
 use crate::emit::text::{self, TimeCache};
 use crate::model::{Addr, Nanos};
