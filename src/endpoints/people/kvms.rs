@@ -17,7 +17,11 @@ const APART_S: u64 = 86_400;
 pub(super) struct Kvms(pub(super) Vec<Nanos>);
 
 impl Kvms {
-    pub(super) fn add(&mut self, time: Nanos) {
+    /// Adds a time, unless it is before the moment that counts.
+    pub(super) fn add(&mut self, time: Nanos, since: Nanos) {
+        if time < since {
+            return;
+        }
         if let Err(at) = self.0.binary_search(&time) {
             self.0.insert(at, time);
         }
@@ -38,9 +42,10 @@ impl Kvms {
         self.0.retain(|at| *at >= time);
     }
 
-    /// Adds what another sensor saw.
-    pub(super) fn merge(&mut self, other: &Kvms) {
-        other.0.iter().for_each(|time| self.add(*time));
+    /// Adds what another sensor saw, from the moment on that counts for both.
+    pub(super) fn merge(&mut self, other: &Kvms, since: Nanos) {
+        self.forget_before(since);
+        other.0.iter().for_each(|time| self.add(*time, since));
     }
 
     /// Bytes on the heap.
@@ -58,15 +63,22 @@ mod tests {
         let at = |minute: u64| Nanos::from_secs(minute * 60);
         let mut kvms = Kvms::default();
         assert_eq!(kvms.after(at(0)), None);
-        (100..200).rev().for_each(|minute| kvms.add(at(minute)));
-        kvms.add(at(100));
+        (100..200).rev().for_each(|minute| kvms.add(at(minute), at(90)));
+        kvms.add(at(100), at(90));
+        kvms.add(at(89), at(90));
         assert_eq!((kvms.0.len(), kvms.after(at(90))), (TIMES_MAX, Some(10)));
         assert_eq!(kvms.after(at(200)), None);
         kvms.forget_before(at(150));
         assert_eq!(kvms.after(at(90)).map(|minutes| minutes > 60), Some(true));
         let mut other = Kvms(vec![at(5_000)]);
         assert_eq!(other.after(at(0)), None, "days later");
-        other.merge(&kvms);
+        other.merge(&kvms, at(0));
         assert!(other.0.is_sorted() && other.0.len() <= TIMES_MAX);
+        // What was before the other's change of network neither counts nor takes a place.
+        let mut later = Kvms::default();
+        later.merge(&other, at(5_000));
+        assert_eq!(later.0, [at(5_000)]);
+        other.merge(&later, at(5_000));
+        assert_eq!(other.0, [at(5_000)]);
     }
 }

@@ -162,7 +162,7 @@ impl People {
             person.last = person.last.max(session.last);
             person.describe(&egress.session);
             if egress.by.as_deref().is_some_and(|by| by.starts_with(KVM)) {
-                person.kvms.add(session.first);
+                person.kvms.add(session.first, person.switched);
             }
             person.outbound.get_or_insert_default().observe(session, egress, new)
         })

@@ -163,7 +163,8 @@ impl Outbound {
         let seconds = seconds.min(86_400) as u32;
         add_day(&mut self.calls, today, DAYS as usize, |sum: u32| sum.saturating_add(seconds), 0);
         let long = |(_, seconds): &&(u32, u32)| *seconds >= MARATHON_S;
-        let recent = self.calls.iter().filter(|(day, _)| day + DAYS > today && *day <= today);
+        let recent =
+            self.calls.iter().filter(|(day, _)| day.saturating_add(DAYS) > today && *day <= today);
         let days = recent.filter(long).count() as u32;
         let now = self.calls.iter().find(|(day, _)| *day == today).filter(|day| long(day))?;
         let is_new = std::mem::replace(&mut self.marathon, today) != today;

@@ -419,7 +419,7 @@ impl Person {
         self.unknown.merge(other.unknown);
         self.activity.merge(other.activity);
         self.switched = self.switched.max(other.switched);
-        self.kvms.merge(&other.kvms);
+        self.kvms.merge(&other.kvms, self.switched);
         for (key, (region, days)) in other.regions {
             self.regions.entry(key).or_insert_with(|| (region, Days::default())).1.merge(days);
         }

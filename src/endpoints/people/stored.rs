@@ -17,7 +17,7 @@
 use std::sync::Arc;
 
 use crate::endpoints::people::People;
-use crate::endpoints::people::days::{Days, Hours};
+use crate::endpoints::people::days::{Days, Hours, day};
 use crate::endpoints::people::dual::Connected;
 use crate::endpoints::people::news::Tools;
 use crate::endpoints::people::outbound::Outbound;
@@ -113,7 +113,7 @@ fn decode_body(cap: usize, mut body: Reader<'_>) -> Result<People, DecodeError> 
     )?;
     people.tools.since = option(from, small)?;
     table(from, text, |tool, from| {
-        people.tools.all.insert(tool, small(from)?);
+        people.tools.all.insert(tool, a_day(from)?);
         Ok(())
     })?;
     people.tools.merge(Tools::default());
@@ -176,7 +176,7 @@ fn put_activity(out: &mut Vec<u8>, activity: &Activity) {
 
 fn activity(from: &mut Reader<'_>) -> Result<Activity, WireError> {
     let mut activity = Activity::default();
-    table(from, small, |day, from| {
+    table(from, a_day, |day, from| {
         let mut hours = Hourly::default();
         for count in &mut hours {
             let number = u16::try_from(small(from)?);
@@ -214,10 +214,10 @@ fn put_outbound(out: &mut Vec<u8>, outbound: &Outbound) {
 
 fn outbound(from: &mut Reader<'_>) -> Result<Outbound, WireError> {
     let mut outbound = Outbound::default();
-    outbound.since = option(from, small)?;
+    outbound.since = option(from, a_day)?;
     table(from, owner, |owner, from| {
         let days = outbound.volumes.entry(owner).or_default();
-        table(from, small, |day, from| {
+        table(from, a_day, |day, from| {
             days.push((day, number(from)?));
             Ok(())
         })
@@ -226,11 +226,11 @@ fn outbound(from: &mut Reader<'_>) -> Result<Outbound, WireError> {
         from,
         |from| Ok((small(from)?, from.array()?)),
         |key, from| {
-            outbound.destinations.insert(key, small(from)?);
+            outbound.destinations.insert(key, a_day(from)?);
             Ok(())
         },
     )?;
-    table(from, small, |day, from| {
+    table(from, a_day, |day, from| {
         outbound.calls.push((day, small(from)?));
         Ok(())
     })?;
@@ -266,7 +266,7 @@ fn person(from: &mut Reader<'_>) -> Result<Person, WireError> {
         },
     )?;
     table(from, small, |asn, from| {
-        person.networks.insert(asn, (small(from)?, days(from)?));
+        person.networks.insert(asn, (a_day(from)?, days(from)?));
         Ok(())
     })?;
     person.switched = Nanos(number(from)?);
@@ -274,7 +274,7 @@ fn person(from: &mut Reader<'_>) -> Result<Person, WireError> {
         from,
         |from| number(from).map(Nanos),
         |time, _| {
-            person.kvms.add(time);
+            person.kvms.add(time, person.switched);
             Ok(())
         },
     )?;
@@ -308,7 +308,7 @@ fn site(from: &mut Reader<'_>) -> Result<Site, WireError> {
     let mut site = Site::default();
     table(from, text, |id, from| {
         let mut there = Hours::default();
-        table(from, small, |day, from| {
+        table(from, a_day, |day, from| {
             there.set(day, small(from)?);
             Ok(())
         })?;
@@ -322,8 +322,8 @@ fn site(from: &mut Reader<'_>) -> Result<Site, WireError> {
         _ => return Err(damaged("a flag is neither set nor not")),
     };
     site.last = Nanos(number(from)?);
-    site.clients = (small(from)?, small(from)?);
-    site.systems = (small(from)?, small(from)?);
+    site.clients = (small(from)?, a_day(from)?);
+    site.systems = (small(from)?, a_day(from)?);
     site.merge(Site::default());
     Ok(site)
 }
@@ -375,8 +375,14 @@ fn put_days(out: &mut Vec<u8>, days: Days) {
     put(out, days.bits.into());
 }
 
+/// A day that a time can have: whoever adds some days to it needs no care.
+fn a_day(from: &mut Reader<'_>) -> Result<u32, WireError> {
+    let of = small(from)?;
+    (of <= day(Nanos(u64::MAX))).then_some(of).ok_or(damaged("a day is after all times"))
+}
+
 fn days(from: &mut Reader<'_>) -> Result<Days, WireError> {
-    let days = Days { latest: small(from)?, bits: small(from)? };
+    let days = Days { latest: a_day(from)?, bits: small(from)? };
     let sound = days.bits & 1 == 1 || days == Days::default();
     sound.then_some(days).ok_or(damaged("days without their latest"))
 }
@@ -399,4 +405,21 @@ fn place(from: &mut Reader<'_>) -> Result<ClaimedPlace, WireError> {
 
 fn addr(from: &mut Reader<'_>) -> Result<Addr, WireError> {
     from.array().map(Addr)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_after_all_times_is_refused() {
+        let read = |day: u32| {
+            let mut bytes = Vec::new();
+            put_activity(&mut bytes, &Activity(vec![(day, Hourly::default())]));
+            activity(&mut Reader::new(&bytes)).map(|read| read.0.len())
+        };
+        let last = day(Nanos(u64::MAX));
+        assert_eq!((read(20_000).ok(), read(last).ok()), (Some(1), Some(1)));
+        assert!(read(last + 1).is_err() && read(u32::MAX).is_err());
+    }
 }

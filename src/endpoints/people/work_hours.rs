@@ -73,7 +73,8 @@ impl Activity {
         foreign: u32,
         claim: Option<&ClaimedPlace>,
     ) -> Option<WorkHours> {
-        let recent = || self.0.iter().filter(|(day, _)| day + DAYS > now && *day <= now);
+        let recent =
+            || self.0.iter().filter(|(day, _)| day.saturating_add(DAYS) > now && *day <= now);
         let least = least(recent().map(|(_, hours)| hours));
         let all: Vec<(u32, u32)> = recent()
             .map(|(day, hours)| (*day, active(hours, least)))
@@ -81,7 +82,9 @@ impl Activity {
             .collect();
         let mut a_day: Vec<u32> = all.iter().map(|(_, hours)| hours.count_ones()).collect();
         a_day.sort_unstable();
-        let long = |(day, hours): &&(u32, u32)| day + WEEK > now && hours.count_ones() >= LONG_DAY;
+        let long = |(day, hours): &&(u32, u32)| {
+            day.saturating_add(WEEK) > now && hours.count_ones() >= LONG_DAY
+        };
         let foreign = foreign & !claim.map_or(0, daytime);
         let sum = |mask: u32| all.iter().map(|(_, hours)| (hours & mask).count_ones()).sum::<u32>();
         Some(WorkHours {
