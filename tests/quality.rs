@@ -237,7 +237,9 @@ const LOCAL: [&str; 12] =
 /// updates were.
 #[test]
 fn control_is_told_from_a_screen() {
-    for (name, wanted) in [("rmm", ["R", "N", "H"]), ("lab", ["F1", "F2", "F2"])] {
+    // With the legs and replies that are found; `lab` has none.
+    let sets = [("rmm", ["R", "N", "H"], (7, 11)), ("lab", ["F1", "F2", "F2"], (0, 0))];
+    for (name, wanted, least) in sets {
         let Some(folder) = common::shared(name) else { continue };
         let is_wanted = |scenario: &str| wanted.iter().any(|of| scenario.starts_with(of));
         let cases = control::cases(&folder, is_wanted);
@@ -251,6 +253,7 @@ fn control_is_told_from_a_screen() {
         assert!(cases.iter().flat_map(|case| &case.sides).filter(|right| !**right).count() == 0);
         let legs = control::errors(cases.iter().flat_map(|case| &case.legs));
         let replies = control::errors(cases.iter().flat_map(|case| &case.replies));
+        assert!(legs.len() >= least.0 && replies.len() >= least.1, "{legs:?} {replies:?}");
         for errors in [legs, replies] {
             assert!(control::at(&errors, 0.5).is_none_or(|error| error <= 0.15), "{errors:?}");
             assert!(control::at(&errors, 0.9).is_none_or(|error| error <= 0.3), "{errors:?}");
