@@ -163,11 +163,13 @@ fn on_every_recorded_capture() {
     let (mut fast, mut all) = (0, 0);
     let mut decoder = decoder();
     let shared = captures::find_shared().map(|folder| captures::files(&folder));
+    // The demonstration alone has some 3,000.
+    let least = if shared.is_some() { 10_000 } else { 2_000 };
     for path in std::iter::once(captures::demo()).chain(shared.unwrap_or_default()) {
         for owned in captures::read(&path) {
             all += 1;
             fast += usize::from(agree(&mut decoder, &owned.frame()));
         }
     }
-    assert!(fast > 10_000, "only {fast} of {all} frames took the fast path");
+    assert!(fast > least, "only {fast} of {all} frames took the fast path");
 }
