@@ -40,14 +40,16 @@ measure() { # arguments of read
 sessions() {
     local count few many rss rounds packets evicted said
     rustc --edition 2021 -O benches/scale/sessions.rs -o "$WORK/sessions"
+    # The default is two million.
+    printf '[caps]\nsessions = 8_000_000\n' >"$WORK/scale.toml"
     for count in $SESSIONS; do
         # Enough packets that the difference stands out of the clock of CPU times.
         rounds=$((count < 1000000 ? 8000000 / count : 8))
         "$WORK/sessions" "$WORK/few.pcap" "$count" 1 >/dev/null
         "$WORK/sessions" "$WORK/many.pcap" "$count" $((rounds + 1)) >/dev/null
-        said=$(measure "$WORK/few.pcap" --workers 1 --memory "$MEMORY")
+        said=$(measure "$WORK/few.pcap" --workers 1 --memory "$MEMORY" --config "$WORK/scale.toml")
         read -r few _ _ <<<"$said"
-        said=$(measure "$WORK/many.pcap" --workers 1 --memory "$MEMORY")
+        said=$(measure "$WORK/many.pcap" --workers 1 --memory "$MEMORY" --config "$WORK/scale.toml")
         read -r many _ rss <<<"$said"
         evicted=$(jq '.counters.session | .evicted // 0' "$WORK/out-scale/run.json")
         packets=$((count * rounds))
