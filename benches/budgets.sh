@@ -46,10 +46,13 @@ rustc --edition 2021 -O benches/budgets/flood.rs -o "$WORK/flood"
 # A thread unpacks ahead where there are two cores: its share would depend on the machine.
 zstd -dq "$WORK/demo.pcap.zst" -o "$WORK/demo.pcap"
 
-# Prints the instructions of a function and of what it calls.
+# Prints the instructions of a function and of what it calls: of its rows, one for each file that was inlined into it, the
+# first is the largest. Some rows end with the program in brackets.
 within() { # profile function
-    callgrind_annotate --inclusive=yes --threshold=100 "$1" 2>/dev/null |
-        awk -v name="$2 [" '!found && index($0, name) { gsub(",", "", $1); print $1; found = 1 } END { exit !found }' ||
+    callgrind_annotate --inclusive=yes --threshold=100 "$1" 2>/dev/null | awk -v name=":$2" '
+        { row = $0; sub(/ \[[^\]]*\]$/, "", row) }
+        !found && substr(row, length(row) - length(name) + 1) == name { gsub(",", "", $1); print $1; found = 1 }
+        END { exit !found }' ||
         { echo "budgets: no function $2 in ${1##*/}: name the stage's function in count()" >&2; return 1; }
 }
 
