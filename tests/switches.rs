@@ -18,9 +18,9 @@ mod records;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use longhaul::detect::{RuleSet, SourceCatalog, Switches};
+use longhaul::detect::{RuleSet, Switches};
 use longhaul::model::endpoint::EndpointRow;
-use longhaul::model::{Alert, Nanos, Record, SourceInfo};
+use longhaul::model::{Alert, Record};
 use records::{endpoint_from_json, record_from_json};
 use serde_json::Value;
 
@@ -56,17 +56,7 @@ fn add(cases: &mut Cases, file: &Path) {
 
 /// Number and id of each rule that fires, by case.
 fn fired(rules: &RuleSet, cases: &Cases) -> BTreeSet<(usize, String, String)> {
-    let list = SourceInfo {
-        kind: "list",
-        name: "a".into(),
-        version: "".into(),
-        built_at: Some(Nanos::from_secs(1_790_000_000)),
-    };
-    let catalog = SourceCatalog {
-        lists: vec![list.clone().into()],
-        place: Some(list.clone()),
-        asn: Some(list),
-    };
+    let catalog = records::catalog();
     let mut fired = BTreeSet::new();
     let mut alerts = Vec::new();
     let mut note = |at: usize, alerts: &mut Vec<Alert>| {

@@ -28,7 +28,6 @@ use std::process::Command;
 
 use craft::Connection;
 use longhaul::detect::RuleSet;
-use longhaul::detect::SourceCatalog;
 use longhaul::emit::Origin;
 use longhaul::emit::Store as TemplateOf;
 use longhaul::emit::health::render_health;
@@ -39,7 +38,6 @@ use longhaul::emit::lines::render_session;
 use longhaul::model::Counter;
 use longhaul::model::Counters;
 use longhaul::model::Nanos;
-use longhaul::model::SourceInfo;
 use longhaul::model::finding::Advice;
 use records::endpoint_from_json;
 use records::record_from_json;
@@ -302,17 +300,7 @@ fn every_line_of_our_own_captures_fits_the_template() {
 fn every_line_of_the_rule_cases_fits_the_template() {
     let mut store = Store::new();
     let rules = RuleSet::embedded().unwrap();
-    let list = SourceInfo {
-        kind: "list",
-        name: "a".into(),
-        version: "".into(),
-        built_at: Some(Nanos::from_secs(1_790_000_000)),
-    };
-    let catalog = SourceCatalog {
-        lists: vec![list.clone().into()],
-        place: Some(list.clone()),
-        asn: Some(list),
-    };
+    let catalog = records::catalog();
     let origin = Origin::new("longhaul", [Path::new("a.pcap")]);
     let mut kinds = std::collections::BTreeSet::new();
     for path in cases() {

@@ -46,7 +46,7 @@ impl News {
     }
 }
 
-impl<X> Session<X> {
+impl<X: Weighed> Session<X> {
     /// Updates the session with a packet that belongs to it.
     #[inline(always)]
     pub(super) fn take(
@@ -54,10 +54,7 @@ impl<X> Session<X> {
         arrival: Arrival<'_>,
         shared: &mut Shared,
         listener: &mut impl Listener<X>,
-    ) -> News
-    where
-        X: Weighed,
-    {
+    ) -> News {
         match self.pass(arrival, shared, listener) {
             Some(held) => {
                 let weighed = held.filter(|held| self.weight() != *held);
@@ -74,10 +71,7 @@ impl<X> Session<X> {
         arrival: Arrival<'_>,
         shared: &mut Shared,
         listener: &mut impl Listener<X>,
-    ) -> News
-    where
-        X: Weighed,
-    {
+    ) -> News {
         let packet = arrival.packet;
         let (is_new, ends) = (!self.has_packets(), self.bits.ends());
         // A session that is no longer parsed holds the same as before; so does one that waits for
@@ -122,10 +116,7 @@ impl<X> Session<X> {
         arrival: Arrival<'_>,
         shared: &mut Shared,
         listener: &mut impl Listener<X>,
-    ) -> Option<Option<Weight>>
-    where
-        X: Weighed,
-    {
+    ) -> Option<Option<Weight>> {
         let packet = arrival.packet;
         let usual = packet.stamp == Stamp::PLAIN
             && packet.flags.0 & PACKET_APART == 0
@@ -145,10 +136,7 @@ impl<X> Session<X> {
         arrival: Arrival<'_>,
         shared: &mut Shared,
         listener: &mut impl Listener<X>,
-    ) -> Option<Option<Weight>>
-    where
-        X: Weighed,
-    {
+    ) -> Option<Option<Weight>> {
         let packet = arrival.packet;
         let side = self.side(packet);
         let flags = TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST | TcpFlags::ACK;
@@ -191,10 +179,7 @@ impl<X> Session<X> {
         arrival: Arrival<'_>,
         shared: &mut Shared,
         listener: &mut impl Listener<X>,
-    ) -> Option<Option<Weight>>
-    where
-        X: Weighed,
-    {
+    ) -> Option<Option<Weight>> {
         let packet = arrival.packet;
         if self.bits.of(TALKS | Bits::DOUBTFUL) != TALKS || packet.payload_len == 0 {
             return None;

@@ -16,3 +16,17 @@ pub mod record;
 
 pub use endpoint::endpoint_from_json;
 pub use record::record_from_json;
+
+use longhaul::detect::SourceCatalog;
+use longhaul::model::{Nanos, SourceInfo};
+
+/// A list and two databases, all of one day.
+pub fn catalog() -> SourceCatalog {
+    let list = SourceInfo {
+        kind: "list",
+        name: "a".into(),
+        version: "".into(),
+        built_at: Some(Nanos::from_secs(1_790_000_000)),
+    };
+    SourceCatalog { lists: vec![list.clone().into()], place: Some(list.clone()), asn: Some(list) }
+}

@@ -122,14 +122,17 @@ impl MessageObserver {
     }
 
     /// Whether a small packet may be input, and a keystroke; and its size. Checks of the path,
-    /// handshakes, media and acknowledgements of SCTP are neither. Anybody inside can send
-    /// datagrams in the name of a host: only what fits a TCP stream is taken for its keystroke.
+    /// handshakes, media and acknowledgements of SCTP are neither. Over TCP there is media only in
+    /// the channels of a relay: ciphertext, as of SSH, begins with any byte. Anybody inside can
+    /// send datagrams in the name of a host: only what fits a TCP stream is taken for its
+    /// keystroke.
     const fn small(&self, content: &Content<'_>) -> ((bool, bool), u16) {
-        let Content { kind, size, .. } = *content;
+        let Content { kind, size, in_channel, .. } = *content;
         let may = match kind {
-            Multiplexed::Stun | Multiplexed::Handshake | Multiplexed::Media => (false, false),
+            Multiplexed::Stun | Multiplexed::Handshake => (false, false),
+            Multiplexed::Media if in_channel || !self.ordered => (false, false),
             Multiplexed::Data if !self.ordered => (size > RECORD_MIN, false),
-            Multiplexed::Data | Multiplexed::Other => (true, self.ordered && size <= KEY_MAX),
+            _ => (true, self.ordered && size <= KEY_MAX),
         };
         (may, size as u16)
     }
@@ -241,6 +244,22 @@ mod tests {
         let served = MessageObserver::between([false, true], Transport::UDP);
         let beat = served.beats(sighting, (ENDS, 443, true), (6, &packet)).next().unwrap();
         assert_eq!(beat.service, 0, "who sent a datagram to a service is not known for sure");
+    }
+
+    #[test]
+    fn ciphertext_over_tcp_may_begin_like_media() {
+        for first in 0x80..=0xbf {
+            let mut tcp = MessageObserver::between([true, false], Transport::TCP);
+            let key = seen(&mut tcp, &passed(Peer::Initiator, &[first; 36], 36), 5);
+            assert_eq!(key[0].kind, BeatKind::Key, "{first:#x}");
+            let input = seen(&mut tcp, &passed(Peer::Responder, &[first; 36], 36), 5);
+            assert_eq!(input[0].kind, BeatKind::Input, "{first:#x}");
+        }
+        let mut channel = vec![0x40, 1, 0, 36];
+        channel.extend([0x90; 36]);
+        let mut tcp = MessageObserver::between([true, false], Transport::TCP);
+        let media = seen(&mut tcp, &passed(Peer::Responder, &channel, 40), 5);
+        assert_eq!(media[0].kind, BeatKind::Volume, "in the channel of a relay");
     }
 
     #[test]
